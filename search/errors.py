@@ -1,0 +1,49 @@
+"""Everything that this package raises on purpose.
+
+    SearchError
+    ├── UserError            the user can mend it: printed as it is, exit 2, no traceback
+    │   ├── SpaceError       a space file or an option says what cannot be
+    │   ├── DataError        the pictures cannot be used as they are
+    │   ├── WeightsError     a backbone's weights cannot be had
+    │   ├── StudyError       the study that exists is another one, or cannot be opened
+    │   └── TrackingError    the tracking server or the registry refused
+    └── TrialError           this trial is lost, the study goes on
+
+Anything else that comes out of the package is a bug and ends the run with its traceback.
+"""
+
+
+class SearchError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class UserError(SearchError):
+    """A mistake that the user can mend: the rule, what was got, what to do, in one sentence each."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = sentences
+
+
+class SpaceError(UserError):
+    """A space file, recipe or `--set` says what cannot be."""
+
+
+class DataError(UserError):
+    """The pictures cannot be used as they are."""
+
+
+class WeightsError(UserError):
+    """The weights of a backbone are neither at hand nor to be downloaded."""
+
+
+class StudyError(UserError):
+    """The study that exists is another one, or its database cannot be opened."""
+
+
+class TrackingError(UserError):
+    """The tracking server or the model registry refused what it was asked."""
+
+
+class TrialError(SearchError):
+    """This trial cannot go on (its loss is NaN, say); the study does."""

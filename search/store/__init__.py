@@ -1,0 +1,1 @@
+"""The store: entries on disk that appear whole or not at all."""
