@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from search.digests import digest_of_file
 
-Kind = Literal["arrays", "checkpoints"]
+Kind = Literal["arrays", "features", "checkpoints", "contents"]
 MANIFEST = "manifest.json"
 
 

@@ -1,0 +1,178 @@
+"""Space: what a space file says, checked."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
+
+from search.config.dimensions import Dimension
+from search.config.trial_config import TrialConfig
+from search.digests import digest_of
+
+# set by the study as a whole, so no trial may differ in them
+WHOLE_STUDY = ("weights", "n_draws")
+METRICS = ("val_loss", "val_accuracy", "val_auc")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_by_alias=True)
+
+
+def _legal_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+        raise ValueError(
+            f"'{value}' names files and pages; use letters, digits, '.', '_' and '-', at most 100"
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_legal_name)]
+
+
+class Split(_Section):
+    """Shares of the pictures that are set aside, and the salt of the drawing."""
+
+    validation: float = Field(default=0.2, gt=0, lt=1)
+    test: float = Field(default=0.2, gt=0, lt=1)
+    seed: int = Field(default=42, ge=0)
+
+
+class Data(_Section):
+    """Where the pictures come from."""
+
+    source: Name = Field(description="a named data set, or the name of a folder in $SEARCH_DATA")
+    split: Split = Split()
+    draw_seed: int = Field(default=0, ge=0, description="seed of the augmentation draws")
+
+
+class Objective(_Section):
+    """What makes a trial better than another."""
+
+    metric: Literal["val_loss", "val_accuracy", "val_auc"] = "val_loss"
+
+    @property
+    def direction(self) -> Literal["minimize", "maximize"]:
+        """Optuna's word for which way is better."""
+        return "minimize" if self.metric == "val_loss" else "maximize"
+
+
+class Sampler(_Section):
+    """Who proposes the next point."""
+
+    name: Literal["tpe", "random", "qmc", "grid", "gp"] = "tpe"
+    startup_trials: int = Field(default=10, ge=0, description="random points before tpe or gp begins")
+
+
+class Pruner(_Section):
+    """Who ends trials early. Steps count epochs of one stage."""
+
+    name: Literal[
+        "median", "percentile", "hyperband", "successive_halving", "patient", "wilcoxon", "none"
+    ] = "median"
+    startup_trials: int = Field(
+        default=4, ge=0, description="complete trials before median or percentile prunes"
+    )
+    warmup_epochs: int = Field(
+        default=0, ge=0, description="epochs of each stage in which median does not prune"
+    )
+    percentile: float = Field(
+        default=50.0, ge=0, le=100, description="best share kept by percentile, percent"
+    )
+    reduction_factor: int = Field(default=3, ge=2, description="of hyperband and successive_halving")
+    patience: int = Field(
+        default=2, ge=1, description="epochs without a better value before patient ends a stage"
+    )
+    p_threshold: float = Field(default=0.1, gt=0, lt=1, description="of wilcoxon")
+
+
+class Budget(_Section):
+    """When the study ends."""
+
+    trials: int | None = Field(
+        default=40, ge=1, description="trials in all, recipes and failed ones included"
+    )
+    timeout: str | None = Field(default=None, description="wall time, such as 90s, 45m, 2h")
+
+
+class Reuse(_Section):
+    """Whether stored work is taken up again."""
+
+    enabled: bool = True
+    n_draws: int = Field(default=4, ge=1, description="augmentation passes that the epochs take in turn")
+
+
+def _optional(field: FieldInfo) -> tuple[Any, FieldInfo]:
+    optional = Field(default=None, alias=field.alias, description=field.description)
+    annotation: Any = field.annotation
+    if field.metadata:
+        annotation = Annotated[(annotation, *field.metadata)]
+    return (annotation | None, optional)
+
+
+def _free(field: FieldInfo) -> tuple[Any, FieldInfo]:
+    return (Dimension | None, Field(default=None, alias=field.alias, description=field.description))
+
+
+_FIELDS = TrialConfig.model_fields
+Fixed = create_model(
+    "Fixed",
+    __base__=_Section,
+    __doc__="Settings that all trials share.",
+    **{name: _optional(field) for name, field in _FIELDS.items() if name != "n_draws"},
+)
+Free = create_model(
+    "Free",
+    __base__=_Section,
+    __doc__="Settings that the study searches.",
+    **{name: _free(field) for name, field in _FIELDS.items() if name not in WHOLE_STUDY},
+)
+
+
+class Space(_Section):
+    """A search space and how to go through it: one YAML file in `spaces/`."""
+
+    study: Name = Field(description="the study's name in Optuna, MLflow and the registry")
+    data: Data
+    objective: Objective = Objective()
+    sampler: Sampler = Sampler()
+    pruner: Pruner = Pruner()
+    budget: Budget = Budget()
+    seed: int = Field(default=0, ge=0, description="the study's seed, from which all others derive")
+    fixed: Fixed = Field(default_factory=Fixed)  # type: ignore[valid-type]
+    free: Free = Field(default_factory=Free)  # type: ignore[valid-type]
+    reuse: Reuse = Reuse()
+    recipes: list[str] = Field(default=[], description="fixed schedules that run first, as baselines")
+
+    @property
+    def fixed_settings(self) -> dict[str, Any]:
+        """The fixed settings that the file names, under their keys."""
+        return self.fixed.model_dump(by_alias=True, exclude_none=True)  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def dimensions(self) -> dict[str, Dimension]:
+        """The free dimensions under their keys, in the table's order."""
+        fields = type(self.free).model_fields  # type: ignore[attr-defined]
+        pairs = ((field.alias or name, getattr(self.free, name)) for name, field in fields.items())
+        return {key: dimension for key, dimension in pairs if dimension is not None}
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """The backbones that trials may have, the first one first."""
+        dimension = self.dimensions.get("backbone")
+        if dimension is None:
+            return tuple(self.fixed_settings[key] for key in ("backbone",) if key in self.fixed_settings)
+        return tuple(str(value) for value in dimension.ends())
+
+    def config(self, settings: dict[str, Any]) -> TrialConfig:
+        """Make the config of a trial from its free settings; fixed ones and defaults fill in the rest."""
+        whole = {"n_draws": self.reuse.n_draws, **self.fixed_settings, **settings}
+        return TrialConfig.model_validate(whole)
+
+    def identity(self) -> dict[str, Any]:
+        """All that makes this study the one it is: everything but its budget."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"budget"})
+
+    def digest(self) -> str:
+        """Digest of the identity."""
+        return digest_of(self.identity())

@@ -1,0 +1,89 @@
+"""Draws: the random numbers of one augmentation pass over the pictures.
+
+A draw is a pure function of (the data's draw seed, the draw's number, each picture's content hash), so a
+picture is changed in the same way in every trial, and training on what was stored of a draw equals
+training on the pictures.
+"""
+
+import numpy as np
+
+# one number each: flip, rotation, zoom, shift right, shift down, brightness, contrast, saturation
+N_NUMBERS = 8
+
+# Extent of each change at strength 1. Rotation is that of RandomRotation(0.2), in turns.
+ROTATION_TURNS = 0.2
+ZOOM = 0.2
+SHIFT = 0.1
+BRIGHTNESS = 0.2
+CONTRAST = 0.3
+SATURATION = 0.3
+
+
+def draw_of_epoch(epoch: int, n_draws: int, strength: float) -> int:
+    """Choose the draw that an epoch takes, epochs counted from 0; strength 0 has one draw only."""
+    return epoch % n_draws if strength > 0 else 0
+
+
+def draw_numbers(content: np.ndarray, draw: int, seed: int) -> np.ndarray:
+    """Draw the random numbers of one pass.
+
+    Args:
+        content: `(n,) uint64`, the first 64 bits of each picture's content hash.
+        draw: The draw's number.
+        seed: The data's draw seed.
+
+    Returns:
+        `(n, N_NUMBERS) float64` in [0, 1).
+    """
+    with np.errstate(over="ignore"):
+        base = _mixed(content + _mixed(np.uint64(seed) * np.uint64(1_000_003) + np.uint64(draw)))
+        counters = np.arange(1, N_NUMBERS + 1, dtype=np.uint64)
+        bits = _mixed(base[:, None] + counters[None, :] * np.uint64(0x9E3779B97F4A7C15))
+    return (bits >> np.uint64(11)) * 2.0**-53
+
+
+def transforms(numbers: np.ndarray, strength: float, image_size_px: int) -> np.ndarray:
+    """Turn numbers into projective transforms from output to input pixels, as `affine_transform` takes them.
+
+    Args:
+        numbers: `(n, N_NUMBERS)` in [0, 1).
+        strength: In [0, 1]. Pictures are flipped with half this probability.
+        image_size_px: Side of the square pictures.
+
+    Returns:
+        `(n, 8) float32`.
+    """
+    flip = np.where(numbers[:, 0] < 0.5 * strength, -1.0, 1.0)
+    angle = _signed(numbers[:, 1]) * strength * ROTATION_TURNS * 2 * np.pi
+    scale = 1.0 + _signed(numbers[:, 2]) * strength * ZOOM
+    shift = _signed(numbers[:, 3:5]) * strength * SHIFT * image_size_px
+    cos, sin = np.cos(angle) * scale, np.sin(angle) * scale
+    centre = (image_size_px - 1) / 2
+    a0, a1, b0, b1 = flip * cos, -sin * flip, sin, cos
+    a2 = centre - (a0 + a1) * centre + shift[:, 0]
+    b2 = centre - (b0 + b1) * centre + shift[:, 1]
+    zero = np.zeros_like(a0)
+    return np.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1).astype(np.float32)
+
+
+def colours(numbers: np.ndarray, strength: float) -> np.ndarray:
+    """Turn numbers into changes of colour.
+
+    Returns:
+        `(n, 3) float32`: what is added to the brightness (of 255), the factors of contrast and saturation.
+    """
+    brightness = _signed(numbers[:, 5]) * strength * BRIGHTNESS * 255
+    contrast = 1.0 + _signed(numbers[:, 6]) * strength * CONTRAST
+    saturation = 1.0 + _signed(numbers[:, 7]) * strength * SATURATION
+    return np.stack([brightness, contrast, saturation], axis=1).astype(np.float32)
+
+
+def _signed(numbers: np.ndarray) -> np.ndarray:
+    return 2.0 * numbers - 1.0
+
+
+def _mixed(bits: np.ndarray) -> np.ndarray:
+    """Mix 64 bits (the finaliser of SplitMix64, Steele, Lea and Flood 2014)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))

@@ -1,0 +1,205 @@
+"""The table of a data set: one row a picture, with its label, its split and its content hash.
+
+Whatever the pictures come from, this is the one form that the rest of the program sees.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from search.data.contents import read_contents
+from search.data.folders import Picture, find_pictures
+from search.data.split import SPLITS, Split, SplitRule, split_of
+from search.data.threads import Progress
+from search.digests import digest_of
+from search.errors import DataError
+from search.store.entries import Store
+
+COLUMNS = ("path", "label", "split", "content")
+MOST_UNREADABLE = 0.05  # share of the pictures found; above it the folder itself is in doubt
+MOST_NAMED = 5  # pictures that one message names
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A picture set aside, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Labelled pictures.
+
+    Attributes:
+        name: Its name, as `cats_dogs`.
+        source: What was used, as the folder's path.
+        table: One row a picture, ordered by content: `path` (absolute), `label`, `split` (`train`,
+            `validation`, `test`) and `content` (64 hexadecimal digits of SHA-256), all text.
+        classes: The labels, sorted; a class's index is its position.
+        quarantined: The pictures set aside, ordered by path.
+        fingerprint: Digest of contents, labels and splits; it holds nothing of paths or machines.
+    """
+
+    name: str
+    source: str
+    table: pd.DataFrame
+    classes: tuple[str, ...]
+    quarantined: tuple[Quarantined, ...]
+    fingerprint: str
+
+    def indices(self, split: Split) -> NDArray[np.int64]:
+        """Give the rows of one split, ascending: (n of the split,) int64."""
+        return np.flatnonzero(self.table["split"].to_numpy() == split).astype(np.int64)
+
+    def labels(self) -> NDArray[np.int64]:
+        """Give each row's class index: (n,) int64."""
+        return np.searchsorted(np.array(self.classes), self.table["label"].to_numpy(dtype=str)).astype(
+            np.int64
+        )
+
+    def counts(self) -> pd.DataFrame:
+        """Count the pictures: one row a class, one column a split, int64."""
+        counted = pd.crosstab(self.table["label"], self.table["split"])
+        return counted.reindex(index=list(self.classes), columns=list(SPLITS), fill_value=0).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A picture that decodes, with its content hash."""
+
+    picture: Picture
+    content: str
+
+
+def read_folder(
+    folder: Path,
+    split: SplitRule,
+    *,
+    name: str | None = None,
+    source: str | None = None,
+    store: Store | None = None,
+    progress: Progress | None = None,
+) -> DataSet:
+    """Read class folders, or train/validation/test folders.
+
+    Every file is hashed; every picture is decoded once to see that it is whole, which the store remembers.
+    Unreadable pictures are set aside, and so are further copies of a picture in one class and split.
+
+    Args:
+        folder: What `find_pictures` accepts.
+        split: The shares of the splits that have no folder of their own.
+        name: The data set's name; the folder's name by default.
+        source: What to call the place; the folder's path by default.
+        store: Where to remember which pictures decode; None decodes them every time.
+        progress: Called with (pictures checked, pictures to check) when they have to be decoded.
+
+    Raises:
+        DataError: What `find_pictures` refuses, more than 5 % unreadable pictures, the same picture in
+            two splits or under two labels, or a class without pictures in a split.
+    """
+    found = find_pictures(folder)
+    contents = read_contents([picture.path for picture in found], store, progress)
+    _refuse_many_unreadable(contents.unreadable, len(found))
+    whole = [_Whole(one, contents.digests[one.path]) for one in found if one.path in contents.digests]
+    _refuse_conflicts(whole)
+    kept, copies = _without_copies(whole)
+    quarantined = [Quarantined(_printable(path), reason) for path, reason in contents.unreadable.items()]
+    classes = tuple(sorted({picture.label for picture in found}))
+    return _data_set(
+        name or folder.resolve().name,
+        source or str(folder.absolute()),
+        _table(kept, {picture.split for picture in found}, split),
+        classes,
+        tuple(sorted([*quarantined, *copies], key=lambda one: one.path)),
+    )
+
+
+def _data_set(
+    name: str,
+    source: str,
+    table: pd.DataFrame,
+    classes: tuple[str, ...],
+    quarantined: tuple[Quarantined, ...],
+) -> DataSet:
+    rows = table[["content", "label", "split"]].to_numpy().tolist()
+    data = DataSet(name, source, table, classes, quarantined, digest_of({"rows": rows}))
+    _refuse_empty(data)
+    return data
+
+
+def _table(kept: Sequence[_Whole], folders: Set[Split], rule: SplitRule) -> pd.DataFrame:
+    rows = [
+        (
+            str(one.picture.path),
+            one.picture.label,
+            split_of(one.content, one.picture.split, folders, rule),
+            one.content,
+        )
+        for one in sorted(kept, key=lambda one: one.content)
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype="str")
+
+
+def _without_copies(whole: Sequence[_Whole]) -> tuple[list[_Whole], list[Quarantined]]:
+    """Keep the first by path of the pictures that are equal byte for byte."""
+    firsts: dict[str, _Whole] = {}
+    copies: list[Quarantined] = []
+    for one in sorted(whole, key=lambda one: one.picture.path):
+        first = firsts.setdefault(one.content, one)
+        if first is not one:
+            copies.append(Quarantined(str(one.picture.path), f"the same picture as {first.picture.path}"))
+    return list(firsts.values()), copies
+
+
+def _refuse_conflicts(whole: Sequence[_Whole]) -> None:
+    firsts: dict[str, _Whole] = {}
+    sentences: list[str] = []
+    for one in sorted(whole, key=lambda one: one.picture.path):
+        first = firsts.setdefault(one.content, one)
+        places = f"{first.picture.path} and {one.picture.path} are the same bytes; remove one of them."
+        if first.picture.split != one.picture.split:
+            sentences.append(f"A picture must be in one split only; {places}")
+        elif first.picture.label != one.picture.label:
+            sentences.append(f"A picture must have one label only; {places}")
+    if sentences:
+        raise DataError(*_first_few(sentences))
+
+
+def _refuse_many_unreadable(unreadable: Mapping[Path, str], n_found: int) -> None:
+    if len(unreadable) <= MOST_UNREADABLE * n_found:
+        return
+    named = [f"{_printable(path)} cannot be used: {reason}." for path, reason in sorted(unreadable.items())]
+    raise DataError(
+        f"At most {MOST_UNREADABLE:.0%} of the pictures may be unreadable; {len(unreadable)} of {n_found} "
+        "are; replace or remove them.",
+        *_first_few(named),
+    )
+
+
+def _refuse_empty(data: DataSet) -> None:
+    counts = data.counts()
+    sentences = [
+        f"Every class must have pictures in every split; {label!r} has none in {split} "
+        f"({counts.loc[label].sum()} in all); add pictures or change data.split."
+        for label in data.classes
+        for split in SPLITS
+        if not counts.loc[label, split]
+    ]
+    if sentences:
+        raise DataError(*_first_few(sentences))
+
+
+def _first_few(sentences: Sequence[str]) -> Iterable[str]:
+    yield from sentences[:MOST_NAMED]
+    if len(sentences) > MOST_NAMED:
+        yield f"... and {len(sentences) - MOST_NAMED} more of the same kind."
+
+
+def _printable(path: Path) -> str:
+    return str(path).encode(errors="replace").decode()

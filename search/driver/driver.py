@@ -1,0 +1,109 @@
+"""Driver: the loop. It asks for a segment, has it done, records what came out, and decides."""
+
+import threading
+import time
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+
+from search.driver.view import View
+from search.errors import TrialError
+from search.executor.executor import Executor
+from search.recorder.recorder import Recorder
+from search.scheduler.scheduler import Scheduler
+from search.scheduler.trial import State, Trial
+from search.training.segment import SegmentResult
+
+
+class Driver:
+    """Runs a study until its trials are done, its time is up, or it is asked to stop.
+
+    Args:
+        scheduler: Decides.
+        executor: Does the work.
+        recorder: Records.
+        view: Watches.
+        metric: The study's objective.
+        deadline: When no segment may start any more, on `time.monotonic`'s clock; None for never.
+        stop: Set from outside; the running segments are finished and stored, and no other starts.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        executor: Executor,
+        recorder: Recorder,
+        view: View,
+        metric: str,
+        deadline: float | None,
+        stop: threading.Event,
+    ) -> None:
+        self._scheduler, self._executor, self._recorder, self._view = scheduler, executor, recorder, view
+        self._metric, self._deadline, self._stop = metric, deadline, stop
+        self._waiting: deque[Trial] = deque()
+        self._busy: dict[Future[SegmentResult], Trial] = {}
+
+    def run(self) -> None:
+        """Run the study. Trials of a dead driver are taken up again first."""
+        for trial in self._scheduler.trials:
+            if trial.state == "running":
+                self._begin(trial, resumed=True)
+        while True:
+            self._fill_slots()
+            if not self._busy:
+                break
+            done, _ = wait(self._busy, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._take(self._busy.pop(future), future)
+        self._recorder.finish()
+
+    def _fill_slots(self) -> None:
+        while len(self._busy) < self._executor.slots and not self._closing():
+            trial = self._waiting.popleft() if self._waiting else self._new_trial()
+            if trial is None:
+                return
+            segment = self._scheduler.next_segment(trial)
+            assert segment is not None, "a trial that waits has something to do"
+            self._busy[self._executor.submit("run", segment)] = trial
+
+    def _closing(self) -> bool:
+        return self._stop.is_set() or (self._deadline is not None and time.monotonic() >= self._deadline)
+
+    def _new_trial(self) -> Trial | None:
+        proposal = self._scheduler.propose()
+        if proposal is None:
+            return None
+        trial = self._recorder.add(proposal)
+        self._scheduler.begin(trial)
+        self._begin(trial, resumed=False)
+        return self._waiting.popleft()
+
+    def _begin(self, trial: Trial, resumed: bool) -> None:
+        self._recorder.begin(trial)
+        self._view.began(trial, resumed)
+        self._waiting.append(trial)
+
+    def _take(self, trial: Trial, future: Future[SegmentResult]) -> None:
+        try:
+            result = future.result()
+        except TrialError as error:
+            self._end(trial, "failed", str(error))
+            return
+        for epoch in result.epochs:
+            reason = self._scheduler.observe(trial, epoch)
+            steps = self._scheduler.steps(trial, epoch)
+            trial.count(epoch, ran=epoch.epoch in result.ran, known=steps[0] in trial.reported)
+            self._recorder.epoch(trial, epoch, steps, self._metric)
+            self._view.epoch(trial, epoch)
+            if reason is not None:
+                self._end(trial, "pruned", reason)
+                return
+        if self._scheduler.next_segment(trial) is None:
+            self._end(trial, "complete", None)
+        else:
+            self._waiting.appendleft(trial)
+
+    def _end(self, trial: Trial, state: State, reason: str | None) -> None:
+        trial.end(state, reason, self._metric)
+        self._scheduler.end(trial)
+        self._recorder.end(trial)
+        self._view.ended(trial)

@@ -1,0 +1,240 @@
+"""Finish: the choice is made, so the test split is looked at, once; the champion is registered."""
+
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.data.image_set import image_set
+from search.data.split import SPLITS
+from search.data.table import DataSet
+from search.digests import digest_of
+from search.driver.request import Request
+from search.driver.view import View
+from search.errors import TrackingError
+from search.executor.executor import Executor
+from search.recorder.tracking import Tracking
+from search.registry.card import Baseline, Facts, model_card
+from search.registry.scores import Score, is_right, paired_difference, score
+from search.scheduler.scheduler import Scheduler
+from search.scheduler.trial import Trial
+from search.store.entries import Store
+from search.training.segment import Epoch
+
+# Trials whose history, confusion matrix and mistakes are kept as artifacts, beside the recipes.
+_BEST_FEW = 3
+# How long the registry waits for MLflow to say which run the champion is.
+_LONGEST_WAIT_S = 60.0
+_EXAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The best trial and where it stands.
+
+    Attributes:
+        trial: The trial.
+        test: Its score on the test split.
+        version: Its version in the registry, None if that could not be reached.
+        alias: `champion`, or None if an older one keeps it.
+        outcome: What became of the alias and why, in a sentence.
+    """
+
+    trial: Trial
+    test: Score
+    version: int | None
+    alias: str | None
+    outcome: str
+
+    def figures(self) -> dict[str, float]:
+        """Give the figures that the study's own run shows."""
+        return {
+            "trial": float(self.trial.number),
+            "test_loss": self.test.loss,
+            "test_accuracy": self.test.accuracy,
+        }
+
+
+@dataclass(frozen=True)
+class Results:
+    """The champion and the recipes it had to beat, by the trial that ran each."""
+
+    champion: Champion
+    baselines: dict[int, Baseline]
+
+
+class _Finish:
+    """Looks at the best trials of a study."""
+
+    def __init__(
+        self,
+        request: Request,
+        data: DataSet,
+        scheduler: Scheduler,
+        executor: Executor,
+        tracking: Tracking,
+        view: View,
+    ) -> None:
+        self._request, self._data, self._scheduler = request, data, scheduler
+        self._executor, self._tracking, self._view = executor, tracking, view
+        self._space = request.file.space
+        self._store = Store(request.options.home / "store")
+
+    def results(self, best: Trial) -> Results:
+        recipes = [t for t in self._scheduler.trials if t.proposal.recipe and t.state == "complete"]
+        for trial in _each_once([*self._best_few(), *recipes]):
+            self._keep_artifacts(trial)
+        labels = self._labels("test")
+        predicted = {t.number: self._probabilities(t, "test") for t in _each_once([best, *recipes])}
+        for number, found in predicted.items():
+            self._show_test(self._scheduler.trials[number], score(labels, found))
+        right = is_right(labels, predicted[best.number])
+        baselines = {
+            t.number: Baseline(
+                str(t.proposal.recipe),
+                score(labels, predicted[t.number]),
+                paired_difference(right, is_right(labels, predicted[t.number])),
+            )
+            for t in recipes
+        }
+        champion = self._register(best, score(labels, predicted[best.number]), list(baselines.values()))
+        return Results(champion, baselines)
+
+    def _best_few(self) -> list[Trial]:
+        metric = self._space.objective.metric
+        complete = [trial for trial in self._scheduler.trials if trial.state == "complete"]
+        sign = 1.0 if self._space.objective.direction == "minimize" else -1.0
+        return sorted(complete, key=lambda trial: sign * (trial.value(metric) or 0.0))[:_BEST_FEW]
+
+    def _labels(self, split: str) -> np.ndarray:
+        return self._data.labels()[self._data.indices(split)]  # type: ignore[arg-type]
+
+    def _probabilities(self, trial: Trial, split: str) -> np.ndarray:
+        from search.training.metrics import probabilities
+
+        segment = self._scheduler.last_segment(trial)
+        return probabilities(self._executor.submit("predict", segment, split).result())
+
+    def _show_test(self, trial: Trial, found: Score) -> None:
+        """Put the test figures beside the trial's last epoch, at that epoch's own time."""
+        last = self._history(trial)[-1]
+        step = self._scheduler.steps(trial, last)[0]
+        metrics = {"test_loss": found.loss, "test_accuracy": found.accuracy}
+        self._tracking.log_epoch(trial.number, step, last.time_ms, metrics)
+
+    def _history(self, trial: Trial) -> list[Epoch]:
+        """All epochs of a trial with all their metrics, from the store."""
+        epochs = []
+        for stage in trial.config.stages:
+            segment = self._scheduler.segment_from_start(trial, stage)
+            epochs += self._executor.submit("run", segment).result().epochs
+        return epochs
+
+    def _keep_artifacts(self, trial: Trial) -> None:
+        from search.recorder import figures
+
+        found, labels = self._probabilities(trial, "validation"), self._labels("validation")
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place)
+            rows: list[dict[str, object]] = [
+                {"stage": epoch.stage, "epoch": epoch.epoch, **epoch.metrics, "seconds": epoch.seconds}
+                for epoch in self._history(trial)
+            ]
+            figures.write_history(folder / "history.csv", rows)
+            figures.confusion_matrix(
+                folder / "confusion_validation.png", labels, found.argmax(axis=1), self._data.classes
+            )
+            images = self._images(trial, "validation")
+            figures.worst_mistakes(
+                folder / "mistakes_validation.png", images, labels, found, self._data.classes
+            )
+            self._tracking.log_artifacts(trial.number, folder)
+
+    def _images(self, trial: Trial, split: str) -> np.ndarray:
+        draw_seed = self._space.data.draw_seed
+        return image_set(self._data, trial.config.image_size, draw_seed, self._store).images_of(split)
+
+    def _register(self, trial: Trial, test: Score, baselines: list[Baseline]) -> Champion:
+        try:
+            return self._registered(trial, test, baselines)
+        except TrackingError as error:
+            return Champion(trial, test, None, None, str(error))
+
+    def _registered(self, trial: Trial, test: Score, baselines: list[Baseline]) -> Champion:
+        from search.registry import champion, saved
+
+        run_id = trial.run_id or self._tracking.run_id(trial.number, _LONGEST_WAIT_S)
+        if run_id is None:
+            raise TrackingError(
+                "The champion is not registered: MLflow does not answer; run the command again."
+            )
+        self._view.say(f"registering trial {trial.number}")
+        with tempfile.TemporaryDirectory() as place:
+            path = Path(place) / "model.keras"
+            self._executor.submit("export", self._scheduler.last_segment(trial), path).result()
+            candidate = champion.Candidate(
+                name=self._space.study,
+                study=self._space.study,
+                trial=trial.number,
+                classes=self._data.classes,
+                example=np.array(self._images(trial, "validation")[:_EXAMPLES]),
+                card=model_card(self._facts(trial, test, baselines)),
+                score=test,
+                test_fingerprint=self._test_fingerprint(),
+            )
+            done = champion.register(
+                self._request.options.tracking_uri, run_id, saved.load_model(path), candidate
+            )
+        return Champion(trial, test, done.version, done.alias, done.outcome)
+
+    def _facts(self, trial: Trial, test: Score, baselines: list[Baseline]) -> Facts:
+        config, data = trial.config, self._data
+        resolved: dict[str, Any] = {"tune.lr": config.lr("tune")} if config.tunes else {}
+        validation = score(self._labels("validation"), self._probabilities(trial, "validation"))
+        return Facts(
+            name=self._space.study,
+            study=self._space.study,
+            trial=trial.number,
+            params={**config.flat(), **resolved},
+            classes=data.classes,
+            px=config.image_size,
+            source=data.source,
+            fingerprint=data.fingerprint,
+            counts={split: len(data.indices(split)) for split in SPLITS},
+            validation=validation,
+            test=test,
+            baselines=baselines,
+            versions={
+                name: version(name) for name in ("tensorflow", "keras", "optuna", "mlflow", "numpy", "pillow")
+            },
+        )
+
+    def _test_fingerprint(self) -> str:
+        rows = self._data.table[self._data.table["split"] == "test"]
+        return digest_of({"pictures": rows["content"].tolist(), "labels": rows["label"].tolist()})
+
+
+def finish(
+    request: Request,
+    data: DataSet,
+    scheduler: Scheduler,
+    executor: Executor,
+    tracking: Tracking,
+    view: View,
+) -> Results | None:
+    """Score the best trial and the recipes on the test split, keep artifacts, register the champion.
+
+    Returns:
+        None where no trial is complete.
+    """
+    best = scheduler.best()
+    if best is None:
+        return None
+    return _Finish(request, data, scheduler, executor, tracking, view).results(best)
+
+
+def _each_once(trials: list[Trial]) -> list[Trial]:
+    return list({trial.number: trial for trial in trials}.values())

@@ -1,0 +1,188 @@
+"""Study: one run of the main job, from checked request to champion and summary."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from search import __version__
+from search.data.split import SPLITS, SplitRule
+from search.data.table import DataSet, read_folder
+from search.data.threads import Progress
+from search.driver.driver import Driver
+from search.driver.finish import Results, finish
+from search.driver.request import Request
+from search.driver.view import View
+from search.errors import DataError, StudyError
+from search.executor.executor import InlineExecutor
+from search.recorder.optuna_half import StoredStudy
+from search.recorder.recorder import Recorder
+from search.recorder.spool import Spool
+from search.recorder.tracking import Tracking
+from search.scheduler.samplers import check_sampler
+from search.scheduler.scheduler import Scheduler
+from search.scheduler.trial import Trial
+from search.store.entries import Store
+from search.training.worker import WorkerPlan
+
+# How long the end of a run waits for MLflow before what is left stays on disk for the next start.
+_LONGEST_FLUSH_S = 60.0
+
+OpenView = Callable[[list[Trial], float | None], AbstractContextManager[View]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of a study came to.
+
+    Attributes:
+        trials: All trials of the study.
+        results: Champion and baselines; None where no trial is complete or the run was stopped.
+        stopped: Whether the user stopped it.
+        seconds: Wall time of this run.
+        waiting: Records that MLflow has not taken yet.
+        problems: What went wrong with tracking, a sentence each.
+        programs: Training programs that this run compiled.
+    """
+
+    trials: list[Trial]
+    results: Results | None
+    stopped: bool
+    seconds: float
+    waiting: int
+    problems: list[str]
+    programs: int
+
+
+def read_data(request: Request, store: Store, progress: Progress | None) -> DataSet:
+    """Read the table of a request's pictures.
+
+    Raises:
+        DataError: The pictures cannot be used.
+        StudyError: The study was begun on other pictures.
+    """
+    source, space = request.source, request.file.space
+    assert source is not None, "the pictures are located first"
+    if source.kind == "sample":
+        from search.data.sample import draw_sample
+
+        draw_sample(source.folder)
+    split = space.data.split
+    data = read_folder(
+        source.folder,
+        SplitRule(split.validation, split.test, split.seed),
+        name=source.name,
+        source="sample" if source.kind == "sample" else str(source.folder),
+        store=store,
+        progress=progress,
+    )
+    if space.objective.metric == "val_auc" and len(data.classes) != 2:
+        raise DataError(
+            f"objective.metric: val_auc needs two classes, the pictures have {len(data.classes)}; take val_loss."
+        )
+    if not request.options.fresh:
+        request.study_file.check_data(data.fingerprint, sizes(data), space.study, request.options.command)
+    return data
+
+
+def sizes(data: DataSet) -> dict[str, Any]:
+    """Count a data set for people: pictures by split, and the classes."""
+    return {**{f"n_{split}": len(data.indices(split)) for split in SPLITS}, "classes": list(data.classes)}
+
+
+@contextmanager
+def held(request: Request) -> Iterator[None]:
+    """Hold the study, so that no second driver works on it.
+
+    Raises:
+        StudyError: Another driver holds it.
+    """
+    path = request.study_file.path.with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StudyError(
+            f"Study {request.file.space.study} is being run by another process ({path}); wait for it."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run_study(request: Request, data: DataSet, open_view: OpenView, stop: threading.Event) -> Outcome:
+    """Run a study to its end, and choose and register its champion.
+
+    Args:
+        request: The checked request, with its pictures located.
+        data: Its pictures.
+        open_view: Makes the view, from the trials that are there already and the deadline.
+        stop: Set from outside to stop after the running epoch.
+    """
+    started = time.monotonic()
+    space, options = request.file.space, request.options
+    check_sampler(space.sampler.name)
+    study = StoredStudy(options.storage_url, space)
+    request.study_file.write(space, data.fingerprint, sizes(data))
+    tracking = _tracking(request, data, study)
+    scheduler = _scheduler(request, study)
+    deadline = started + request.timeout_s if request.timeout_s else None
+    tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
+    recorder = Recorder(study, tracking, tags)
+    with open_view(scheduler.trials, deadline) as view:
+        plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights)
+        executor = InlineExecutor(plan, view.progress)
+        metric = space.objective.metric
+        Driver(scheduler, executor, recorder, view, metric, deadline, stop).run()
+        results = None if stop.is_set() else finish(request, data, scheduler, executor, tracking, view)
+    programs = executor.submit("compiled").result()
+    executor.close()
+    return _close(tracking, scheduler, results, stop.is_set(), started, programs)
+
+
+def _scheduler(request: Request, study: StoredStudy) -> Scheduler:
+    space, recipes = request.file.space, request.recipes
+    empty = Scheduler(space, recipes, [], 0)
+    return Scheduler(space, recipes, study.trials(empty.most_head), space.budget.trials)
+
+
+def _tracking(request: Request, data: DataSet, study: StoredStudy) -> Tracking:
+    options, space = request.options, request.file.space
+    spool = Spool(options.home / "studies" / f"{space.study}.spool.jsonl")
+    tracking = Tracking(options.tracking_uri, spool, space.study, study.uid, options.home / "mlartifacts")
+    now = time.time_ns() // 1_000_000
+    fixed = {key: value for key, value in space.fixed_settings.items()}
+    params = {
+        "metric": space.objective.metric,
+        "sampler": space.sampler.name,
+        "pruner": space.pruner.name,
+        "seed": space.seed,
+    }
+    tracking.start_study({"search.version": __version__}, {**params, **fixed}, now, options.command)
+    counts = {key: value for key, value in sizes(data).items() if key != "classes"}
+    tracking.log_data(data.name, data.source, data.fingerprint, counts)
+    return tracking
+
+
+def _close(
+    tracking: Tracking,
+    scheduler: Scheduler,
+    results: Results | None,
+    stopped: bool,
+    started: float,
+    programs: int,
+) -> Outcome:
+    metrics = {"trials": float(len(scheduler.trials))}
+    if results is not None:
+        metrics |= {f"champion_{name}": value for name, value in results.champion.figures().items()}
+    status = "KILLED" if stopped else "FINISHED" if results else "FAILED"
+    tracking.end_study(status, {}, metrics, time.time_ns() // 1_000_000)  # type: ignore[arg-type]
+    waiting = tracking.close(_LONGEST_FLUSH_S)
+    seconds = time.monotonic() - started
+    return Outcome(scheduler.trials, results, stopped, seconds, waiting, tracking.problems, programs)

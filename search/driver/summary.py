@@ -1,0 +1,160 @@
+"""Summary: what a run came to, as JSON values and as text."""
+
+from collections import Counter
+from typing import Any
+
+from search.data.table import DataSet
+from search.driver.request import Request
+from search.driver.study import Outcome, sizes
+from search.scheduler.trial import Trial
+
+
+def summary(request: Request, data: DataSet, outcome: Outcome) -> dict[str, Any]:
+    """Sum a run up; every value has a JSON form."""
+    states = Counter(trial.state for trial in outcome.trials)
+    results = outcome.results
+    return {
+        "study": request.file.space.study,
+        "data": {
+            "source": data.source,
+            "fingerprint": data.fingerprint,
+            **sizes(data),
+            "quarantined": [{"path": item.path, "reason": item.reason} for item in data.quarantined],
+        },
+        "trials": {state: states[state] for state in ("complete", "pruned", "failed")}  # type: ignore[index]
+        | {"paused": 0, "running": states["running"]},
+        "best": _best(results.champion.trial) if results else None,
+        "champion": _champion(request, outcome),
+        "baselines": _baselines(outcome),
+        "left_out": [{"recipe": name, "reason": why} for name, why in request.file.left_out.items()],
+        "stopped": outcome.stopped,
+        "seconds": round(outcome.seconds, 3),
+        "epochs_run": sum(_epochs(trial)[0] for trial in outcome.trials),
+        "epochs_reused": sum(_epochs(trial)[1] for trial in outcome.trials),
+        "programs": outcome.programs,
+        "tracking": {"waiting": outcome.waiting, "problems": outcome.problems},
+    }
+
+
+def _best(trial: Trial) -> dict[str, Any]:
+    assert trial.outcome is not None, "a complete trial has an outcome"
+    metrics = trial.outcome.metrics
+    return {
+        "number": trial.number,
+        "recipe": trial.proposal.recipe,
+        "params": trial.config.flat(),
+        "val_loss": metrics["val_loss"],
+        "val_accuracy": metrics["val_accuracy"],
+    }
+
+
+def _champion(request: Request, outcome: Outcome) -> dict[str, Any] | None:
+    if outcome.results is None:
+        return None
+    champion = outcome.results.champion
+    return {
+        "name": request.file.space.study,
+        "version": champion.version,
+        "alias": champion.alias,
+        "outcome": champion.outcome,
+        "test_accuracy": champion.test.accuracy,
+        "test_accuracy_interval": list(champion.test.interval),
+        "test_loss": champion.test.loss,
+    }
+
+
+def _baselines(outcome: Outcome) -> list[dict[str, Any]]:
+    """The recipes that ran. One that has no complete trial has no test figures."""
+    tested = outcome.results.baselines if outcome.results else {}
+    rows = []
+    for trial in outcome.trials:
+        if trial.proposal.recipe is None or trial.state == "running":
+            continue
+        metrics = trial.outcome.metrics if trial.outcome else {}
+        found = tested.get(trial.number)
+        rows.append(
+            {
+                "recipe": trial.proposal.recipe,
+                "state": trial.state,
+                "val_loss": metrics.get("val_loss"),
+                "val_accuracy": metrics.get("val_accuracy"),
+                "test_accuracy": found.test.accuracy if found else None,
+                "test_loss": found.test.loss if found else None,
+                "champion_ahead": found.ahead.value if found else None,
+                "champion_ahead_interval": [found.ahead.low, found.ahead.high] if found else None,
+            }
+        )
+    return rows
+
+
+def _epochs(trial: Trial) -> tuple[int, int]:
+    if trial.outcome is not None:
+        return trial.outcome.epochs_run, trial.outcome.epochs_reused
+    return trial.epochs_run, trial.epochs_reused
+
+
+def summary_text(request: Request, found: dict[str, Any]) -> str:
+    """Write a summary for people, with the commands that show more."""
+    parts = [_counts_text(found)]
+    parts += _best_text(found) if found["best"] else ["No trial is complete, so there is no champion."]
+    parts += [f"left out: {item['recipe']} ({item['reason']})" for item in found["left_out"]]
+    parts += found["tracking"]["problems"]
+    if found["tracking"]["waiting"]:
+        parts.append(
+            f"{found['tracking']['waiting']} records wait for MLflow and are sent at the next start."
+        )
+    return "\n".join([*parts, "", *_commands(request)])
+
+
+def _counts_text(found: dict[str, Any]) -> str:
+    counts = ", ".join(f"{count} {state}" for state, count in found["trials"].items() if count)
+    epochs = f"{found['epochs_run']} epochs trained, {found['epochs_reused']} reused"
+    return f"study {found['study']}: {counts or 'no trials'}; {epochs}; {found['seconds']:.0f} s"
+
+
+def _best_text(found: dict[str, Any]) -> list[str]:
+    best, champion = found["best"], found["champion"]
+    low, high = champion["test_accuracy_interval"]
+    settings = ", ".join(f"{key} {_number(value)}" for key, value in best["params"].items())
+    lines = [
+        f"best trial {best['number']}: val_loss {best['val_loss']:.4f}, val_accuracy {best['val_accuracy']:.2%}",
+        f"  {settings}",
+        f"  test: loss {champion['test_loss']:.4f}, accuracy {champion['test_accuracy']:.2%} [{low:.2%}, {high:.2%}]",
+    ]
+    for row in found["baselines"]:
+        if row["test_accuracy"] is None:
+            lines.append(f"recipe {row['recipe']}: {row['state']}")
+            continue
+        low, high = row["champion_ahead_interval"]
+        lines.append(
+            f"recipe {row['recipe']}: val_loss {row['val_loss']:.4f}, val_accuracy {row['val_accuracy']:.2%}, "
+            f"test loss {row['test_loss']:.4f}, accuracy {row['test_accuracy']:.2%}; "
+            f"best trial ahead by {100 * row['champion_ahead']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+        )
+    where = f"{champion['name']} version {champion['version']}" if champion["version"] else champion["name"]
+    return [*lines, f"champion {where}: {champion['outcome']}"]
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _commands(request: Request) -> list[str]:
+    options = request.options
+    lines = [
+        "Look at it (each runs until Ctrl-C):",
+        f"  optuna-dashboard {_quoted(options.shown_storage_url)}",
+    ]
+    if options.tracking is None or not options.tracking_uri.startswith("http"):
+        artifacts = _quoted(str(options.home / "mlartifacts"))
+        lines.append(
+            f"  MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server "
+            f"--backend-store-uri {_quoted(options.shown_tracking_uri)} --default-artifact-root {artifacts}"
+        )
+    return lines
+
+
+def _quoted(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)

@@ -1,0 +1,31 @@
+"""View: what a driver tells whoever watches."""
+
+from typing import Protocol
+
+from search.config.trial_config import Stage
+from search.scheduler.trial import Trial
+from search.training.segment import Epoch
+
+
+class View(Protocol):
+    """Someone who watches a study run."""
+
+    def say(self, sentence: str) -> None:
+        """Take a remark that is not about one trial."""
+        ...
+
+    def began(self, trial: Trial, resumed: bool) -> None:
+        """Learn that a trial begins or goes on."""
+        ...
+
+    def progress(self, stage: Stage, epoch: int, share: float) -> None:
+        """Learn how much of the running epoch is done, in [0, 1]."""
+        ...
+
+    def epoch(self, trial: Trial, epoch: Epoch) -> None:
+        """Learn what an epoch gave."""
+        ...
+
+    def ended(self, trial: Trial) -> None:
+        """Learn how a trial ended."""
+        ...

@@ -1,0 +1,96 @@
+"""Network: a backbone with its preprocessing in front and a new classifier on top."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from search.model.backbones import Backbone
+from search.model.blocks import unfrozen_layers
+from search.model.build import build_backbone, preprocess
+from search.model.dropout import VariableDropout
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class Network:
+    """One model of the search, built once and reset for every trial.
+
+    Args:
+        backbone: The row of the table.
+        image_size_px: Side of the square pictures.
+        weights: The file of the pretrained weights, or None for random ones.
+        n_classes: Length of the output.
+
+    Attributes:
+        backbone: The pretrained part, `(n, px, px, 3) float32` to a feature map.
+        features: `(n, px, px, 3) uint8` pictures to `(n, c) float32` pooled features.
+        head: `(n, c) float32` features to `(n, n_classes) float32` logits.
+        whole: `(n, px, px, 3) uint8` pictures to logits.
+    """
+
+    def __init__(self, backbone: Backbone, image_size_px: int, weights: Path | None, n_classes: int) -> None:
+        self.backbone = build_backbone(backbone, image_size_px, weights, seed=0)
+        pictures = keras.Input((image_size_px, image_size_px, 3), dtype="uint8", name="pictures")
+        pooled = keras.layers.GlobalAveragePooling2D(name="pool")(
+            self.backbone(preprocess(backbone, pictures))
+        )
+        self.features = keras.Model(pictures, pooled, name="features")
+        self.dropout = VariableDropout()
+        self.classifier = keras.layers.Dense(n_classes, name="classifier")
+        codes = keras.Input(pooled.shape[1:], name="codes")
+        self.head = keras.Model(codes, self.classifier(self.dropout(codes)), name="head")
+        self.whole = keras.Model(pictures, self.head(pooled), name="whole")
+        self._pretrained = [np.array(variable) for variable in self.backbone.variables]
+        self._moved: set[int] = set()
+
+    @cached_property
+    def variables(self) -> dict[str, keras.Variable]:
+        """Every variable that training may move, under a name that does not hang on Keras' counters."""
+        named = {f"backbone/{i}": variable for i, variable in enumerate(self.backbone.variables)}
+        return {**named, "head/kernel": self.classifier.kernel, "head/bias": self.classifier.bias}
+
+    def trained_in(self, stage: str, unfreeze: float | str) -> dict[str, keras.Variable]:
+        """Name the variables that a stage trains: the classifier, and in stage 2 what is unfrozen."""
+        unfrozen = {
+            id(variable)
+            for layer in self._unfrozen(stage, unfreeze)
+            for variable in layer.trainable_variables
+        }
+        return {
+            name: variable
+            for name, variable in self.variables.items()
+            if name.startswith("head/") or id(variable) in unfrozen
+        }
+
+    def n_trained_layers(self, stage: str, unfreeze: float | str) -> int:
+        """Count the layers that a stage trains: those that have something to train, the classifier included."""
+        return 1 + sum(bool(layer.trainable_variables) for layer in self._unfrozen(stage, unfreeze))
+
+    def _unfrozen(self, stage: str, unfreeze: float | str) -> tuple[keras.Layer, ...]:
+        return () if stage == "head" else unfrozen_layers(self.backbone, unfreeze)
+
+    def reset(self, seed: int) -> None:
+        """Put the pretrained weights back and draw a new classifier from the seed."""
+        self.restore_backbone()
+        shape = self.classifier.kernel.shape
+        self.classifier.kernel.assign(keras.initializers.GlorotUniform(seed=seed)(shape))
+        self.classifier.bias.assign(np.zeros(self.classifier.bias.shape, "float32"))
+
+    def restore_backbone(self) -> None:
+        """Put the pretrained weights back."""
+        for i in self._moved:
+            self.backbone.variables[i].assign(self._pretrained[i])
+        self._moved.clear()
+
+    def assign(self, values: Arrays) -> None:
+        """Give variables new values by name; the others stay as they are."""
+        for name, value in values.items():
+            self.variables[name].assign(value)
+        self.moves(list(values))
+
+    def moves(self, names: Sequence[str]) -> None:
+        """Note that these variables no longer hold the pretrained values."""
+        self._moved |= {int(name.removeprefix("backbone/")) for name in names if name.startswith("backbone/")}

@@ -1,0 +1,84 @@
+"""Programs: what is compiled once and run for every trial; a new trial resets variables and builds nothing.
+
+The backend decides which of two modules holds them; both have the same two classes, `Forward` and
+`Training`, and the same numbers within the accuracy of float32.
+"""
+
+from typing import Protocol
+
+import keras
+import numpy as np
+
+from search.config.trial_config import OptimizerName
+
+
+class ForwardProgram(Protocol):
+    """A model in inference, compiled."""
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Run the model over all inputs, `batch_size` at a time."""
+        ...
+
+
+class TrainingProgram(Protocol):
+    """Training steps of a model under one optimizer, compiled."""
+
+    optimizer: keras.optimizers.Optimizer
+
+    def reset(self, weight_decay: float) -> None:
+        """Empty the optimizer's state and set its decoupled weight decay."""
+        ...
+
+    def run(self, inputs: np.ndarray, targets: np.ndarray, lrs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Train one step for each batch of the inputs, in order.
+
+        Args:
+            inputs: `(n, ...)`, what the model takes.
+            targets: `(n, classes) float32`, each row a distribution.
+            lrs: `(steps,) float32`, one learning rate a step, `steps = ceil(n / batch_size)`.
+
+        Returns:
+            The logits that each picture got in its step, `(n, classes) float32`, and each step's mean loss,
+            `(steps,) float32`.
+        """
+        ...
+
+
+def make_optimizer(name: OptimizerName) -> keras.optimizers.Optimizer:
+    """Make an optimizer whose learning rate and weight decay are variables.
+
+    Adam, SGD with momentum 0.9 and RMSprop have Keras' own defaults; weight decay is decoupled from the
+    gradient (Loshchilov and Hutter 2019), which makes Adam what is called AdamW.
+    """
+    makers = {
+        "adam": keras.optimizers.Adam,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": lambda learning_rate: keras.optimizers.SGD(learning_rate, momentum=0.9),
+    }
+    optimizer = makers[name](learning_rate=0.0)
+    optimizer.weight_decay = keras.Variable(0.0, trainable=False, name="weight_decay")
+    return optimizer
+
+
+def forward_program(model: keras.Model, batch_size: int) -> ForwardProgram:
+    """Compile a model for inference."""
+    if keras.backend.backend() == "jax":
+        from search.model import programs_jax
+
+        return programs_jax.Forward(model, batch_size)
+    from search.model import programs_tensorflow
+
+    return programs_tensorflow.Forward(model, batch_size)
+
+
+def training_program(
+    model: keras.Model, trained: list[keras.Variable], optimizer: OptimizerName, batch_size: int
+) -> TrainingProgram:
+    """Compile the training of some variables of a model."""
+    if keras.backend.backend() == "jax":
+        from search.model import programs_jax
+
+        return programs_jax.Training(model, trained, make_optimizer(optimizer), batch_size)
+    from search.model import programs_tensorflow
+
+    return programs_tensorflow.Training(model, trained, make_optimizer(optimizer), batch_size)

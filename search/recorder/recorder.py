@@ -1,0 +1,107 @@
+"""Recorder: tells Optuna and MLflow the same things at the same steps."""
+
+import time
+from collections import deque
+from typing import Any
+
+from search.config.trial_config import STAGES, TrialConfig
+from search.recorder.optuna_half import StoredStudy
+from search.recorder.tracking import Status, Tracking
+from search.scheduler.trial import Proposal, State, Trial
+from search.training.segment import Epoch
+
+# How long a finished trial waits to be closed in Optuna until MLflow has told its run's id.
+_LONGEST_WAIT_S = 10.0
+
+_STATUS: dict[State, Status] = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+
+
+class Recorder:
+    """Both halves. A trial is closed in Optuna once its MLflow run is known, since it carries the run's id.
+
+    A trial that a kill finds between its end and its close is running in Optuna; it is replayed at the next
+    start and ends in the same way.
+
+    Args:
+        study: The Optuna half.
+        tracking: The MLflow half.
+        tags: Tags of every run: what the code and the data are.
+    """
+
+    def __init__(self, study: StoredStudy, tracking: Tracking, tags: dict[str, str]) -> None:
+        self._study, self._tracking, self._tags = study, tracking, tags
+        self._ending: deque[tuple[Trial, float]] = deque()
+
+    def add(self, proposal: Proposal) -> Trial:
+        """Store a proposal, which makes it a trial."""
+        return self._study.add(proposal)
+
+    def begin(self, trial: Trial) -> None:
+        """Open a trial's run, or take it up again."""
+        tags = {**self._tags, "search.state": "running"}
+        if trial.proposal.recipe:
+            tags["search.recipe"] = trial.proposal.recipe
+        params: dict[str, Any] = dict(trial.config.flat())
+        if trial.config.tunes:
+            params["tune.lr"] = trial.config.lr("tune")
+        self._tracking.start_trial(trial.number, run_name(trial), params, tags, trial.started_ms)
+
+    def epoch(self, trial: Trial, epoch: Epoch, steps: list[int], metric: str) -> None:
+        """Record an epoch at its steps; the first one also stands for the boundary, where it has one."""
+        self._study.report(trial, steps, epoch.metrics[metric])
+        facts = {"seconds": epoch.seconds, "pictures_per_s": epoch.pictures_per_s}
+        for step in steps:
+            self._tracking.log_epoch(trial.number, step, epoch.time_ms, {**epoch.metrics, **facts})
+        if epoch.epoch == 1:
+            trained = {
+                f"{epoch.stage}.trained_layers": epoch.trained_layers,
+                f"{epoch.stage}.trained_parameters": epoch.trained_parameters,
+            }
+            self._tracking.log_params(trial.number, trained)
+            self._tracking.tag_trial(trial.number, {"search.stage": epoch.stage})
+        self.close_ended()
+
+    def end(self, trial: Trial) -> None:
+        """Record how a trial ended."""
+        tags = {"search.state": trial.state, "search.stage": trial.stage}
+        if trial.reason:
+            tags["search.reason"] = trial.reason
+        metrics: dict[str, float] = {}
+        if trial.outcome:
+            tags["search.best_epoch"] = f"{trial.outcome.stage} {trial.outcome.epoch}"
+            metrics = {f"best_{name}": value for name, value in trial.outcome.metrics.items()}
+            metrics |= {"epochs_run": trial.outcome.epochs_run, "epochs_reused": trial.outcome.epochs_reused}
+            metrics["trial_seconds"] = trial.outcome.seconds
+        self._tracking.end_trial(trial.number, _STATUS[trial.state], _end_ms(trial), tags, metrics)
+        self._ending.append((trial, time.monotonic()))
+        self.close_ended()
+
+    def close_ended(self, wait_s: float = _LONGEST_WAIT_S) -> None:
+        """Close in Optuna what has ended and either knows its run or has waited long enough."""
+        while self._ending:
+            trial, since = self._ending[0]
+            trial.run_id = self._tracking.run_id(trial.number)
+            if trial.run_id is None and time.monotonic() - since < wait_s:
+                return
+            self._study.end(trial)
+            self._ending.popleft()
+
+    def finish(self) -> None:
+        """Close all trials that have ended, after a last chance for MLflow to tell its runs' ids."""
+        if self._ending:
+            self._tracking.flush(_LONGEST_WAIT_S)
+        self.close_ended(wait_s=0.0)
+
+
+def run_name(trial: Trial) -> str:
+    """Name a trial's run so that a list of them can be read: `0017 mobilenet_v2 u0.4`."""
+    config: TrialConfig = trial.config
+    depth = f"u{config.unfreeze:g}" if isinstance(config.unfreeze, float) else f"u {config.unfreeze}"
+    recipe = f" {trial.proposal.recipe}" if trial.proposal.recipe else ""
+    return f"{trial.number:04} {config.backbone} {depth}{recipe}"
+
+
+def _end_ms(trial: Trial) -> int:
+    """The time of the last epoch, which is the same however often the trial is replayed."""
+    times = [epoch.time_ms for stage in STAGES for epoch in trial.epochs[stage]]
+    return max([trial.started_ms, *times])

@@ -1,0 +1,275 @@
+"""The main job: from a folder of pictures to a registered champion.
+
+python -m search.run --study cats_dogs
+"""
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from search.config.read import spaces_folder
+from search.driver.request import Options, Request, check, locate, with_weights
+from search.errors import UserError
+
+if TYPE_CHECKING:
+    from search.data.table import DataSet
+    from search.scheduler.trial import Trial
+
+WRONG = 2
+INTERRUPTED = 130
+NOTHING_FOUND = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        0 when a champion was found, 1 when no trial came to an end, 2 for a mistake of the user's, 130
+        after Ctrl-C.
+    """
+    asked = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser().parse_args(asked)
+    try:
+        return _run(options, "python -m search.run " + shlex.join(asked))
+    except UserError as error:
+        print(*(f"error: {sentence}" for sentence in error.sentences), sep="\n", file=sys.stderr)
+        return WRONG
+    except KeyboardInterrupt:
+        print("stopped at once; the same command goes on from the last stored epoch", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    names = ", ".join(sorted(path.stem for path in spaces_folder().glob("*.yaml")))
+    parser = argparse.ArgumentParser(prog="python -m search.run", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument(
+        "--study", required=True, metavar="NAME|FILE", help=f"a space: {names}, or a YAML file"
+    )
+    parser.add_argument("--data", metavar="DIR", help="folder of pictures, a folder a class; or 'sample'")
+    parser.add_argument("--trials", type=int, metavar="N", help="trials in all; run again to go on")
+    parser.add_argument("--timeout", metavar="2h", help="wall time, such as 90s, 45m, 2h")
+    parser.add_argument("--seed", type=int, metavar="N", help="the study's seed")
+    parser.add_argument(
+        "--storage", metavar="URL", help="Optuna's database; by default optuna.db in the home"
+    )
+    parser.add_argument(
+        "--tracking-uri", metavar="URI", help="MLflow's database or server; by default mlflow.db"
+    )
+    parser.add_argument("--home", metavar="DIR", help="where all is kept ($SEARCH_HOME, else ./search-home)")
+    parser.add_argument("--weights", metavar="DIR", help="folder of weights files ($SEARCH_WEIGHTS)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="assignments",
+        help="any key of the space file, such as fixed.image_size=96; repeatable",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check all, show space, data, time and disk; train nothing"
+    )
+    parser.add_argument("--fresh", action="store_true", help="discard the study of this name first (asks)")
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary as one line of JSON, and nothing else"
+    )
+    return parser
+
+
+def _options(asked: argparse.Namespace, command: str) -> Options:
+    given = {"budget.trials": asked.trials, "budget.timeout": asked.timeout, "seed": asked.seed}
+    weights = asked.weights or os.environ.get("SEARCH_WEIGHTS")
+    data = asked.data if asked.data in (None, "sample") else Path(asked.data)
+    return Options(
+        study=asked.study,
+        data=data,
+        home=Path(asked.home or os.environ.get("SEARCH_HOME") or "search-home").absolute(),
+        weights=Path(weights) if weights else None,
+        assignments=(
+            *asked.assignments,
+            *(f"{key}={value}" for key, value in given.items() if value is not None),
+        ),
+        storage=asked.storage,
+        tracking=asked.tracking_uri,
+        command=command,
+        fresh=asked.fresh,
+    )
+
+
+def _run(asked: argparse.Namespace, command: str) -> int:
+    request = check(_options(asked, command))
+    # With --json, standard output holds the summary and nothing else.
+    out = sys.stderr if asked.json else sys.stdout
+    print(f"home {request.options.home}", file=out)
+    request = _located(request, out)
+    if asked.fresh and not _discard(request, out):
+        return INTERRUPTED
+    request = replace(request, options=replace(request.options, fresh=False))
+    from search.driver.study import held
+
+    with held(request):
+        data = _read_data(request, out)
+        if asked.dry_run:
+            return _dry_run(request, data, out)
+        return _search(with_weights(request), data, asked.json, out)
+
+
+def _located(request: Request, out: TextIO) -> Request:
+    named = request.file.space.study
+    with _progress("download", out, in_bytes=True) as told:
+        request = locate(request, os.environ, told)
+    source = request.source
+    assert source is not None, "the pictures are located"
+    if source.kind == "sample" and named != request.file.space.study:
+        line = "!" * 100
+        print(
+            f"{line}\nNO PICTURES: {source.reason}.\nRunning the embedded sample instead, as study "
+            f"{request.file.space.study}: cats and dogs drawn by this program.\n"
+            f"Give your own pictures with --data DIR.\n{line}",
+            file=sys.stderr,
+        )
+    print(f"data {source.folder} ({source.reason})", file=out)
+    return request
+
+
+def _read_data(request: Request, out: TextIO) -> "DataSet":
+    from search.data.image_set import image_set
+    from search.driver.study import read_data
+    from search.store.entries import Store
+
+    store, space = Store(request.options.home / "store"), request.file.space
+    with _progress("reading pictures", out) as told:
+        data = read_data(request, store, told)
+    for item in data.quarantined:
+        print(f"set aside: {item.path} ({item.reason})", file=sys.stderr)
+    config = space.config({"backbone": space.backbones[0]})
+    with _progress(f"decoding at {config.image_size} px", out) as told:
+        image_set(data, config.image_size, space.data.draw_seed, store, told)
+    print(data.counts().to_string(), file=out)
+    return data
+
+
+def _dry_run(request: Request, data: "DataSet", out: TextIO) -> int:
+    from search.driver.estimate import estimate_text
+
+    print(json.dumps(request.file.space.identity(), indent=1), file=out)
+    for name, reason in request.file.left_out.items():
+        print(f"left out: recipe {name} ({reason})", file=out)
+    print(estimate_text(with_weights(request), data), file=out)
+    print("nothing was trained", file=out)
+    return 0
+
+
+def _search(request: Request, data: "DataSet", as_json: bool, out: TextIO) -> int:
+    from search.driver.study import run_study
+    from search.driver.summary import summary, summary_text
+
+    stop = threading.Event()
+    with _interruptible(stop, out):
+        outcome = run_study(request, data, _view_opener(request, out), stop)
+    found = summary(request, data, outcome)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False), flush=True)
+    else:
+        print(summary_text(request, found))
+    if outcome.stopped:
+        print(f"stopped; go on with: {request.options.command}", file=sys.stderr)
+        return INTERRUPTED
+    return 0 if found["best"] else NOTHING_FOUND
+
+
+def _view_opener(request: Request, out: TextIO) -> Callable[["list[Trial]", float | None], Any]:
+    space = request.file.space
+
+    def open_view(trials: "list[Trial]", deadline: float | None) -> Any:
+        if not out.isatty():
+            from search.view.plain import PlainView
+
+            return PlainView(out, space.budget.trials)
+        from rich.console import Console
+
+        from search.view.live import LiveView
+
+        return LiveView(
+            Console(file=out), space.study, space.objective.metric, space.budget.trials, trials, deadline
+        )
+
+    return open_view
+
+
+@contextmanager
+def _interruptible(stop: threading.Event, out: TextIO) -> Iterator[None]:
+    """Let the first Ctrl-C finish the running epoch, and the second end at once."""
+
+    def interrupted(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        print("finishing the running epoch; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _progress(what: str, out: TextIO, in_bytes: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar while something is counted; nothing is shown for what takes no time, or on a pipe."""
+    if not out.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    count = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn(what), BarColumn(), count, TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=out), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _discard(request: Request, out: TextIO) -> bool:
+    """Ask, then delete a study's trials; its runs in MLflow and its models stay, since others may use them."""
+    study = request.file.space.study
+    if not request.study_file.exists():
+        return True
+    if sys.stdin.isatty():
+        print(
+            f"Discard study {study} in {request.options.shown_storage_url}? Its trials are deleted; its MLflow "
+            "runs and models stay. [y/N] ",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            print("nothing was discarded", file=sys.stderr)
+            return False
+    else:
+        raise UserError("--fresh: asks before it discards, and nobody can answer here; run it at a terminal.")
+    from search.recorder.optuna_half import StoredStudy
+
+    StoredStudy(request.options.storage_url, request.file.space).delete()
+    request.study_file.delete()
+    print(f"study {study} is discarded", file=out)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Dimensions as Optuna sees them, and configs made of what it suggests."""
+
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from search.config.dimensions import Choice, FloatRange, PerBackbone, Range
+from search.config.space import Space
+from search.config.trial_config import TrialConfig
+
+
+def suggest(space: Space, trial: optuna.Trial) -> TrialConfig:
+    """Ask a trial for every free dimension that its point has: none of `tune.*` where nothing is unfrozen."""
+    settings: dict[str, Any] = {}
+    ordered = sorted(space.dimensions, key=lambda key: key not in ("backbone", "unfreeze"))
+    for key in ordered:
+        if key.startswith("tune.") and space.config({**_first(space), **settings}).unfreeze == 0.0:
+            continue
+        name, dimension = _named(space, key, settings)
+        settings[key] = _ask(trial, name, dimension)
+    return space.config(settings)
+
+
+def params_of(space: Space, config: TrialConfig) -> tuple[dict[str, Any], dict[str, BaseDistribution]] | None:
+    """Give the params and distributions of a config, or None where it is no point of the space.
+
+    The number of draws is a setting of the study, not a dimension, and does not count.
+    """
+    settings = config.flat()
+    same = {"n_draws": config.n_draws}
+    params, distributions = {}, {}
+    for key in space.dimensions:
+        if key not in settings:
+            continue
+        name, dimension = _named(space, key, settings)
+        if not dimension.holds(settings[key]):
+            return None
+        params[name], distributions[name] = settings[key], _distribution(dimension)
+        same[key] = settings[key]  # type: ignore[assignment]
+    return (params, distributions) if space.config({**_first(space), **same}).flat() == settings else None
+
+
+def all_distributions(space: Space) -> dict[str, BaseDistribution]:
+    """Give every distribution that a point of the space can have."""
+    found: dict[str, BaseDistribution] = {}
+    for backbone in space.backbones:
+        for key in space.dimensions:
+            name, dimension = _named(space, key, {"backbone": backbone})
+            found[name] = _distribution(dimension)
+    return found
+
+
+def _first(space: Space) -> dict[str, Any]:
+    return {"backbone": space.backbones[0]}
+
+
+def _named(space: Space, key: str, settings: dict[str, Any]) -> tuple[str, Range]:
+    """Give a dimension its name in Optuna; one that differs by backbone is another one for each."""
+    dimension = space.dimensions[key]
+    if not isinstance(dimension, PerBackbone):
+        return key, dimension
+    backbone = str(settings.get("backbone", space.backbones[0]))
+    found = dimension.of(backbone)
+    assert found is not None, "the space was checked: each backbone has a range"
+    return f"{key}[{backbone}]", found
+
+
+def _distribution(dimension: Range) -> BaseDistribution:
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution(dimension.choice)
+    if isinstance(dimension, FloatRange):
+        return FloatDistribution(*dimension.float_, log=dimension.log, step=dimension.step)
+    return IntDistribution(*dimension.int_, log=dimension.log, step=dimension.step or 1)
+
+
+def _ask(trial: optuna.Trial, name: str, dimension: Range) -> Any:
+    if isinstance(dimension, Choice):
+        return trial.suggest_categorical(name, dimension.choice)
+    if isinstance(dimension, FloatRange):
+        low, high = dimension.float_
+        value = trial.suggest_float(name, low, high, log=dimension.log, step=dimension.step)
+        return round(value, 12) if dimension.step else value
+    low, high = dimension.int_
+    return trial.suggest_int(name, int(low), int(high), log=dimension.log, step=dimension.step or 1)

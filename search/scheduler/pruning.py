@@ -1,0 +1,113 @@
+"""Pruning within a stage: Optuna's pruners, shown one stage at a time.
+
+Optuna's pruners look at all steps of a trial at once: a good head keeps alive a stage 2 that ruins it, and
+heads are held against tuned models. So each stage has a study of its own in memory, in which a step is an
+epoch of that stage and a trial is complete when it has finished the stage.
+"""
+
+import warnings
+
+import optuna
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PatientPruner,
+    PercentilePruner,
+    SuccessiveHalvingPruner,
+    WilcoxonPruner,
+)
+from optuna.trial import TrialState
+
+from search.config.space import Pruner, Space
+from search.config.trial_config import STAGES, Stage
+from search.scheduler.trial import Trial
+
+
+class Pruning:
+    """Asks the study's pruner after every epoch."""
+
+    def __init__(self, space: Space) -> None:
+        self._metric = space.objective.metric
+        self._name = space.pruner.name
+        self._views = {stage: _View(space, stage) for stage in STAGES}
+
+    def begin(self, trial: Trial) -> None:
+        """Take a trial in; trials must come in the order of their numbers."""
+        for view in self._views.values():
+            view.begin(trial.number)
+
+    def observe(self, trial: Trial, stage: Stage, epoch: int) -> str | None:
+        """Show an epoch to the pruner.
+
+        Returns:
+            Why the trial should end, or None. Recipes are shown but never end.
+        """
+        value = trial.epochs[stage][epoch - 1].metrics[self._metric]
+        prune = self._views[stage].report(trial.number, epoch, value)
+        if not prune or trial.proposal.recipe:
+            return None
+        return f"{self._name} at epoch {epoch} of stage {stage}: {self._metric} {value:.4g}"
+
+    def end_stage(self, trial: Trial, stage: Stage) -> None:
+        """Note that a trial has finished a stage."""
+        values = trial.values(stage, self._metric)
+        best = min(values) if self._metric.endswith("loss") else max(values)
+        self._views[stage].end(trial.number, best)
+
+    def end(self, trial: Trial) -> None:
+        """Note that a trial is over; a stage it did not finish counts as pruned."""
+        for view in self._views.values():
+            view.end(trial.number, None)
+
+
+class _View:
+    """A study in memory that holds one stage's values."""
+
+    def __init__(self, space: Space, stage: Stage) -> None:
+        self._study = optuna.create_study(
+            direction=space.objective.direction,
+            pruner=_make_pruner(space.pruner),
+            study_name=f"{space.study} {stage}",  # Hyperband draws a trial's bracket from the name
+        )
+        self._trials: dict[int, optuna.Trial] = {}
+
+    def begin(self, number: int) -> None:
+        trial = self._study.ask()
+        assert trial.number == number, "trials must be shown in the order of their numbers"
+        self._trials[number] = trial
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        trial = self._trials[number]
+        trial.report(value, step)
+        return trial.should_prune()
+
+    def end(self, number: int, value: float | None) -> None:
+        trial = self._trials.pop(number, None)
+        if trial is None:
+            return
+        if value is None:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self._study.tell(trial, value)
+
+
+def _make_pruner(pruner: Pruner) -> BasePruner:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        match pruner.name:
+            case "median":
+                return MedianPruner(pruner.startup_trials, pruner.warmup_epochs)
+            case "percentile":
+                return PercentilePruner(pruner.percentile, pruner.startup_trials, pruner.warmup_epochs)
+            case "hyperband":
+                return HyperbandPruner(reduction_factor=pruner.reduction_factor)
+            case "successive_halving":
+                return SuccessiveHalvingPruner(min_resource=1, reduction_factor=pruner.reduction_factor)
+            case "patient":
+                return PatientPruner(None, patience=pruner.patience)
+            case "wilcoxon":
+                return WilcoxonPruner(p_threshold=pruner.p_threshold)
+            case "none":
+                return NopPruner()

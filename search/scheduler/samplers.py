@@ -1,0 +1,79 @@
+"""Samplers by name, made anew for every point: what they know is the study, not their past."""
+
+import warnings
+from importlib.util import find_spec
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, BruteForceSampler, GPSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from search.config.space import Space
+from search.errors import SpaceError
+from search.scheduler.distributions import all_distributions
+from search.seeds import seed_for
+
+
+def check_sampler(name: str) -> None:
+    """Refuse a sampler whose extra dependency is not installed.
+
+    Raises:
+        SpaceError: `gp` without torch.
+    """
+    if name == "gp" and find_spec("torch") is None:
+        raise SpaceError(
+            "sampler.name: gp needs PyTorch, which is not installed; pip install torch, or take tpe."
+        )
+
+
+def make_sampler(space: Space, number: int) -> BaseSampler:
+    """Make the sampler that proposes trial `number`, seeded by (study seed, number).
+
+    `grid` is Optuna's brute force sampler, which knows conditional dimensions and passes over what was tried.
+    """
+    seed = seed_for(space.seed, "sampler", number)
+    startup = space.sampler.startup_trials
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if space.sampler.name == "tpe":
+            # group: conditional dimensions would otherwise fall out of the joint model
+            return TPESampler(
+                n_startup_trials=startup,
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+                seed=seed,
+                warn_independent_sampling=False,
+            )
+        if space.sampler.name == "gp":
+            return GPSampler(n_startup_trials=startup, deterministic_objective=True, seed=seed)
+        if space.sampler.name == "qmc":
+            return _Sequence(seed_for(space.seed, "sampler"), number, all_distributions(space), seed)
+        if space.sampler.name == "grid":
+            return BruteForceSampler(seed=seed, avoid_premature_stop=True)
+        return RandomSampler(seed=seed)
+
+
+class _Sequence(QMCSampler):
+    """A scrambled Sobol sequence over all dimensions, whose place is the trial's number.
+
+    Optuna's own keeps its place in the stored study and takes the first trial's dimensions for all.
+    """
+
+    def __init__(self, seed: int, place: int, space: dict[str, BaseDistribution], point_seed: int) -> None:
+        super().__init__(
+            qmc_type="sobol",
+            scramble=True,
+            seed=seed,
+            independent_sampler=RandomSampler(seed=point_seed),
+            warn_independent_sampling=False,
+        )
+        self._place, self._all = place, space
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Give all dimensions, whatever earlier trials had."""
+        return self._all
+
+    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:
+        return self._place

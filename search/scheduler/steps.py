@@ -1,0 +1,32 @@
+"""Steps: where an epoch of a stage stands on the one axis that Optuna and MLflow show.
+
+A step counts quarter epochs. Stage 1 ends at the same step in every trial, however short it was, so one
+step always means one stage.
+"""
+
+from collections.abc import Iterable
+
+from search.config.space import Space
+from search.config.trial_config import Stage, TrialConfig
+
+STEPS_AN_EPOCH = 4
+
+
+def most_head_epochs(space: Space, recipes: Iterable[TrialConfig]) -> int:
+    """Find the most epochs that stage 1 can have in a study, its recipes included."""
+    dimension = space.dimensions.get("head.epochs")
+    if dimension is not None:
+        ends = [int(end) for end in dimension.ends()]
+    else:
+        ends = [space.config({"backbone": space.backbones[0]}).head_epochs]
+    return max(ends + [config.head_epochs for config in recipes])
+
+
+def step_of(stage: Stage, epoch: int, most_head: int) -> int:
+    """Give the step of an epoch, counted from 1."""
+    return STEPS_AN_EPOCH * (epoch if stage == "head" else most_head + epoch)
+
+
+def boundary_step(most_head: int) -> int:
+    """Give the step at which every trial shows the value that its stage 1 ended with."""
+    return STEPS_AN_EPOCH * most_head

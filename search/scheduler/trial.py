@@ -1,0 +1,150 @@
+"""Trial: one two-stage training as the scheduler sees it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from search.config.trial_config import STAGES, Stage, TrialConfig
+from search.training.segment import Epoch, Segment, better, stage_ended
+
+State = Literal["running", "complete", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial that has no number yet.
+
+    Attributes:
+        config: Its settings.
+        params: What Optuna is told of them; empty for a recipe that is no point of the space.
+        distributions: Where each of the params came from, Optuna's objects.
+        recipe: The recipe's name, None for a trial of the search.
+    """
+
+    config: TrialConfig
+    params: Mapping[str, Any]
+    distributions: Mapping[str, Any]
+    recipe: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial came to, as the stored study keeps it.
+
+    Attributes:
+        stage: The stage of its best epoch.
+        epoch: That epoch's number within the stage, from 1.
+        metrics: That epoch's metrics.
+        seconds: Measured seconds of all its epochs, replayed ones included.
+        epochs_run: Epochs trained for it.
+        epochs_reused: Epochs taken from the store, of other trials.
+    """
+
+    stage: Stage
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float
+    epochs_run: int
+    epochs_reused: int
+
+
+@dataclass
+class Trial:
+    """A trial and what is known of it so far.
+
+    Attributes:
+        number: Optuna's number.
+        proposal: What it is.
+        state: Where it stands.
+        epochs: What each epoch gave, by stage; of a stored trial that is over, the objective only.
+        started_ms: When it was asked, milliseconds since 1970.
+        reported: The steps that Optuna already holds.
+        reason: Why it was pruned or failed.
+        outcome: What it came to, once it is over; None if it had no epoch.
+        epochs_run: Epochs trained for it so far.
+        epochs_reused: Epochs taken from the store so far.
+        run_id: Its MLflow run, once that is known.
+    """
+
+    number: int
+    proposal: Proposal
+    started_ms: int
+    state: State = "running"
+    epochs: dict[Stage, list[Epoch]] = field(default_factory=lambda: {stage: [] for stage in STAGES})
+    reported: set[int] = field(default_factory=set)
+    reason: str | None = None
+    outcome: Outcome | None = None
+    epochs_run: int = 0
+    epochs_reused: int = 0
+    run_id: str | None = None
+
+    @property
+    def config(self) -> TrialConfig:
+        """Its settings."""
+        return self.proposal.config
+
+    @property
+    def stage(self) -> Stage:
+        """The stage of its last epoch; `head` before the first."""
+        return "tune" if self.epochs["tune"] else "head"
+
+    def values(self, stage: Stage, metric: str) -> list[float]:
+        """Give the objective after each epoch of a stage."""
+        return [epoch.metrics[metric] for epoch in self.epochs[stage]]
+
+    def best_epoch(self, metric: str) -> Epoch | None:
+        """Give the epoch with the best objective over both stages, the first one of equals."""
+        best: Epoch | None = None
+        for stage in STAGES:
+            for epoch in self.epochs[stage]:
+                if best is None or better(metric, epoch.metrics[metric], best.metrics[metric]):
+                    best = epoch
+        return best
+
+    def value(self, metric: str) -> float | None:
+        """Give the trial's value: the best objective over both stages."""
+        best = self.best_epoch(metric)
+        return None if best is None else best.metrics[metric]
+
+    def count(self, epoch: Epoch, ran: bool, known: bool) -> None:
+        """Count an epoch as run for this trial or taken from another.
+
+        Args:
+            epoch: The epoch.
+            ran: Whether it was trained just now.
+            known: Whether this trial had reported it before its driver died; then its time tells.
+        """
+        if ran or (known and epoch.time_ms >= self.started_ms):
+            self.epochs_run += 1
+        else:
+            self.epochs_reused += 1
+
+    def end(self, state: State, reason: str | None, metric: str) -> None:
+        """Close the trial."""
+        self.state, self.reason = state, reason
+        best = self.best_epoch(metric)
+        if best is not None:
+            seconds = sum(epoch.seconds for stage in STAGES for epoch in self.epochs[stage])
+            self.outcome = Outcome(
+                best.stage, best.epoch, best.metrics, seconds, self.epochs_run, self.epochs_reused
+            )
+
+    def current_stage(self, metric: str) -> Stage | None:
+        """Give the stage that is to be trained next, or None where both are over."""
+        for stage in self.config.stages:
+            if not stage_ended(self.config, stage, self.values(stage, metric), metric):
+                return stage
+        return None
+
+    def segment(self, stage: Stage, until: int, metric: str, study_seed: int, owner: str | None) -> Segment:
+        """Describe the work from what is known of a stage up to an epoch."""
+        return Segment(
+            config=self.config,
+            stage=stage,
+            until=until,
+            after=min(until, len(self.epochs[stage])),
+            head_epochs=len(self.epochs["head"]),
+            metric=metric,
+            study_seed=study_seed,
+            owner=owner,
+        )

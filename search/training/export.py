@@ -1,0 +1,31 @@
+"""Export: the best weights of a trial as one standard Keras model, for people who do not have this package."""
+
+from pathlib import Path
+
+import keras
+
+from search.config.trial_config import TrialConfig
+from search.model.backbones import backbone
+from search.model.build import preprocess
+from search.model.network import Network
+
+
+def standard_model(network: Network, config: TrialConfig) -> keras.Model:
+    """Put a network together from Keras' own layers only.
+
+    Returns:
+        `(n, px, px, 3) uint8` pictures to `(n, classes) float32` probabilities; it shares the network's
+        variables.
+    """
+    px = config.image_size
+    pictures = keras.Input((px, px, 3), dtype="uint8", name="pictures")
+    maps = network.backbone(preprocess(backbone(config.backbone), pictures))
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(maps)
+    kept = keras.layers.Dropout(config.dropout, name="dropout")(pooled)
+    probabilities = keras.layers.Softmax(name="probabilities")(network.classifier(kept))
+    return keras.Model(pictures, probabilities, name=config.backbone)
+
+
+def save_model(network: Network, config: TrialConfig, path: Path) -> None:
+    """Save the standard model as a `.keras` file; it is not compiled, so no XLA flag travels with it."""
+    standard_model(network, config).save(path)

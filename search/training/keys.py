@@ -1,0 +1,71 @@
+"""Keys: the digests under which checkpoints and features are found again.
+
+A key holds everything that can change what it names and nothing that cannot: the epoch reached, never how
+the way there was cut into segments; no setting of stage 2 in a key of stage 1; no trial's number.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from search.config.trial_config import Stage, TrialConfig
+from search.digests import digest_of
+from search.training.segment import Segment
+
+# Raised whenever a change of the training code changes its numbers.
+FORMAT = 1
+
+Facts = Mapping[str, Any]
+
+
+def checkpoint_key(segment: Segment, stage: Stage, epoch: int, facts: Facts) -> str:
+    """Name the checkpoint that a trial reaches at an epoch of a stage.
+
+    Args:
+        segment: The trial's settings and seeds.
+        stage: The stage.
+        epoch: The epoch reached, from 1.
+        facts: What else decides: the pictures, the weights, the environment.
+    """
+    if stage == "head":
+        start: Any = {"facts": dict(facts), "trial": _of_trial(segment), "format": FORMAT}
+    else:
+        start = checkpoint_key(segment, "head", segment.head_epochs, facts)
+    return digest_of({"start": start, "stage": stage, "epoch": epoch, **_of_stage(segment.config, stage)})
+
+
+def features_key(backbone: str, split: str, draw: int, strength: float, facts: Facts) -> str:
+    """Name the features that a frozen backbone gives for one draw of a split."""
+    augmented = {"strength": strength, "draw": draw} if strength > 0 else {}
+    return digest_of(
+        {"backbone": backbone, "split": split, "augment": augmented, "facts": dict(facts), "format": FORMAT}
+    )
+
+
+def _of_trial(segment: Segment) -> dict[str, Any]:
+    config = segment.config
+    drawn = {"draws": config.n_draws} if config.augment > 0 else {}
+    return {
+        **drawn,
+        "backbone": config.backbone,
+        "batch_size": config.batch_size,
+        "optimizer": config.optimizer,
+        "loss": "categorical cross-entropy",
+        "head": "dense",
+        "dropout": config.dropout,
+        "augment": config.augment,
+        "weight_decay": config.weight_decay,
+        "label_smoothing": config.label_smoothing,
+        "metric": segment.metric,
+        "seed": segment.study_seed,
+        "replicate": segment.replicate,
+        "owner": segment.owner,
+    }
+
+
+def _of_stage(config: TrialConfig, stage: Stage) -> dict[str, Any]:
+    """The stage's own settings; its length only where the learning rate hangs on it."""
+    course = {"schedule": config.lr_schedule, "warmup": config.warmup}
+    if config.lr_schedule != "constant" or config.warmup > 0:
+        course["epochs"] = config.epochs(stage)
+    depth = {} if stage == "head" else {"unfreeze": config.unfreeze}
+    return {"lr": config.lr(stage), **course, **depth}

@@ -1,0 +1,109 @@
+"""Segment: the unit of work. Training of one stage of one trial from one checkpoint to a later one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from search.config.trial_config import Stage, TrialConfig
+
+# told after each part of an epoch: stage, epoch, share of the epoch done
+Progress = Callable[[Stage, int, float], None]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What a worker is asked to do; all of it can be pickled.
+
+    Attributes:
+        config: The trial's settings.
+        stage: The stage to train.
+        until: The epoch to reach, counted from 1.
+        after: The epoch of this stage up to which the asker already knows the metrics.
+        head_epochs: Epochs that stage 1 had when it ended; where stage 2 starts.
+        metric: The study's objective, which says what the best weights are.
+        study_seed: The study's seed.
+        replicate: 0 in the search; fresh seeds have 1 and more.
+        owner: None where stored work of other trials may be taken up; else the trial that alone may.
+    """
+
+    config: TrialConfig
+    stage: Stage
+    until: int
+    after: int
+    head_epochs: int
+    metric: str
+    study_seed: int
+    replicate: int = 0
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch of a stage gave.
+
+    Attributes:
+        stage: The stage.
+        epoch: Its number within the stage, from 1.
+        metrics: `loss`, `accuracy`, `f1` (macro) and, for two classes, `auc`, over the training pictures as
+            they were seen in the epoch, and with the prefix `val_` over the validation pictures after it.
+        seconds: Wall time of training and validation.
+        pictures_per_s: Training pictures a second of that.
+        time_ms: When it ended, milliseconds since 1970; the same for ever, however often it is replayed.
+        trained_layers: Layers that the stage trains.
+        trained_parameters: Numbers that the stage trains.
+        runs: How often it was trained; more than 1 only where a checkpoint was lost.
+    """
+
+    stage: Stage
+    epoch: int
+    metrics: Mapping[str, float]
+    seconds: float
+    pictures_per_s: float
+    time_ms: int
+    trained_layers: int = 0
+    trained_parameters: int = 0
+    runs: int = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the epoch as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Epoch":
+        """Make the epoch from its JSON values."""
+        return cls(**value)
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """The epochs after `Segment.after`, and which of them were trained for it rather than replayed."""
+
+    epochs: tuple[Epoch, ...]
+    ran: frozenset[int]
+
+
+def better(metric: str, value: float, than: float | None) -> bool:
+    """Tell whether a value of a metric beats another; anything beats None, equal does not beat."""
+    if than is None:
+        return True
+    return value < than if metric.endswith("loss") else value > than
+
+
+def stage_ended(config: TrialConfig, stage: Stage, values: list[float], metric: str) -> bool:
+    """Tell whether a stage is over: its epochs are done, or none of the last `patience` was better.
+
+    Args:
+        config: The trial's settings.
+        stage: The stage.
+        values: The metric after each epoch of the stage so far.
+        metric: The study's objective.
+    """
+    if len(values) >= config.epochs(stage):
+        return True
+    if config.patience == 0 or not values:
+        return False
+    best = 0
+    for epoch, value in enumerate(values):
+        if better(metric, value, values[best]):
+            best = epoch
+    return len(values) - 1 - best >= config.patience

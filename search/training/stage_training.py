@@ -1,0 +1,180 @@
+"""StageTraining: one stage of one trial in memory, epoch by epoch."""
+
+import math
+
+import numpy as np
+
+from search.data.draws import draw_of_epoch
+from search.data.image_set import ImageSet
+from search.errors import TrialError
+from search.seeds import seed_for
+from search.training.checkpoint import Checkpoint
+from search.training.features import Features
+from search.training.metrics import measure, smoothed
+from search.training.schedule import learning_rates
+from search.training.segment import Progress, Segment, better
+from search.training.workshop import Bench, Workshop
+
+# Steps that run in one call of a program on pictures: bounds the memory and the time until an interrupt is seen.
+_STEPS_A_CALL = 16
+
+
+class StageTraining:
+    """The variables of a network while a stage trains them.
+
+    Args:
+        segment: The settings and seeds.
+        images: The pictures.
+        bench: The network and its programs. It serves one stage at a time.
+        workshop: Where the stage's program comes from.
+        features: Where the features of stage 1 come from.
+        start: Where stage 2 starts, None for stage 1.
+        progress: Told after each part of an epoch: stage, epoch, share done.
+    """
+
+    def __init__(
+        self,
+        segment: Segment,
+        images: ImageSet,
+        bench: Bench,
+        workshop: Workshop,
+        features: Features,
+        start: Checkpoint | None,
+        progress: Progress,
+    ) -> None:
+        self._segment, self._config, self._stage = segment, segment.config, segment.stage
+        self._images, self._bench, self._workshop = images, bench, workshop
+        self._features, self._progress = features, progress
+        self._seed = seed_for(segment.study_seed, "replicate", segment.replicate)
+        self._trained = bench.network.trained_in(self._stage, self._config.unfreeze)
+        self._program = workshop.training(bench, self._config, self._stage)
+        self._best = start
+        self._begin(start)
+
+    @property
+    def trained_layers(self) -> int:
+        """How many layers the stage trains, the classifier included."""
+        return self._bench.network.n_trained_layers(self._stage, self._config.unfreeze)
+
+    @property
+    def trained_parameters(self) -> int:
+        """How many numbers the stage trains."""
+        return sum(math.prod(variable.shape) for variable in self._trained.values())
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go to where a checkpoint of this stage was taken."""
+        self._bench.network.assign(checkpoint.running)
+        for variable, value in zip(self._program.optimizer.variables, checkpoint.optimizer, strict=True):
+            variable.assign(value)
+        self._bench.network.dropout.seed_generator.state.assign(checkpoint.dropout)
+        self._best = checkpoint
+
+    def train_epoch(self, number: int) -> dict[str, float]:
+        """Train one epoch and validate.
+
+        Returns:
+            The metrics of `Epoch`.
+
+        Raises:
+            TrialError: The loss is not finite.
+        """
+        metrics = self._train(number)
+        metrics |= {f"val_{name}": value for name, value in self._validate().items()}
+        for name in ("loss", "val_loss"):
+            if not math.isfinite(metrics[name]):
+                raise TrialError(f"{name} is {metrics[name]} in epoch {number} of stage {self._stage}")
+        return metrics
+
+    def checkpoint(self, number: int, value: float) -> Checkpoint:
+        """Take the state after an epoch, and the best weights so far.
+
+        Args:
+            number: The epoch, from 1.
+            value: The objective after it.
+        """
+        running = {name: np.array(variable) for name, variable in self._trained.items()}
+        best = self._best
+        is_best = best is None or better(self._segment.metric, value, best.best_value)
+        self._best = Checkpoint(
+            running=running,
+            optimizer=tuple(np.array(variable) for variable in self._program.optimizer.variables),
+            dropout=np.array(self._bench.network.dropout.seed_generator.state),
+            best=running if best is None or is_best else best.best,
+            best_value=value if best is None or is_best else best.best_value,
+            best_stage=self._stage if best is None or is_best else best.best_stage,
+            best_epoch=number if best is None or is_best else best.best_epoch,
+        )
+        return self._best
+
+    def _begin(self, start: Checkpoint | None) -> None:
+        network = self._bench.network
+        network.reset(seed_for(self._seed, "head init"))
+        if start is not None:
+            network.assign(start.best)
+        network.moves(list(self._trained))
+        network.dropout.reset(self._config.dropout, seed_for(self._seed, f"{self._stage} dropout"))
+        self._program.reset(self._config.weight_decay)
+
+    def _train(self, number: int) -> dict[str, float]:
+        rows = self._images.rows["train"]
+        order = np.random.default_rng(seed_for(self._seed, f"{self._stage} order", number)).permutation(
+            len(rows)
+        )
+        labels = self._images.labels_of("train")[order]
+        targets = smoothed(labels, len(self._images.classes), self._config.label_smoothing)
+        steps = math.ceil(len(rows) / self._config.batch_size)
+        lrs = learning_rates(self._config, self._stage, number, steps)
+        run = self._train_head if self._stage == "head" else self._train_whole
+        logits, losses = run(number, order, targets, lrs)
+        sizes = np.full(steps, self._config.batch_size)
+        sizes[-1] = len(rows) - (steps - 1) * self._config.batch_size
+        return {
+            **measure(logits, labels),
+            "loss": float(np.average(losses.astype(np.float64), weights=sizes)),
+        }
+
+    def _train_head(
+        self, number: int, order: np.ndarray, targets: np.ndarray, lrs: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        codes = self._features.of_epoch(self._bench, self._config, self._images, number)
+        result = self._program.run(codes[order], targets, lrs)
+        self._progress(self._stage, number, 1.0)
+        return result
+
+    def _train_whole(
+        self, number: int, order: np.ndarray, targets: np.ndarray, lrs: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        draw = draw_of_epoch(number - 1, self._config.n_draws, self._config.augment)
+        rows = self._images.rows["train"][order]
+        size = _STEPS_A_CALL * self._config.batch_size
+        logits, losses = [], []
+        for call, at in enumerate(range(0, len(rows), size)):
+            part = rows[at : at + size]
+            pictures = self._workshop.augmentation(
+                self._images.images[part], self._images.content[part], draw, self._config.augment
+            )
+            steps = lrs[call * _STEPS_A_CALL : (call + 1) * _STEPS_A_CALL]
+            outputs, loss = self._program.run(pictures, targets[at : at + size], steps)
+            logits.append(outputs)
+            losses.append(loss)
+            self._progress(self._stage, number, min(1.0, (at + size) / len(rows)))
+        return np.concatenate(logits), np.concatenate(losses)
+
+    def _validate(self) -> dict[str, float]:
+        if self._stage == "head":
+            codes = self._features.of_validation(self._bench, self._config, self._images)
+            logits = self._bench.head(codes)
+        else:
+            logits = predict(self._bench, self._images, "validation")
+        return measure(logits, self._images.labels_of("validation"))
+
+
+def predict(bench: Bench, images: ImageSet, split: str) -> np.ndarray:
+    """Run the whole network as it stands over the pictures of a split.
+
+    Returns:
+        Logits, `(n of the split, classes) float32`.
+    """
+    rows = images.rows[split]
+    parts = (rows[at : at + 512] for at in range(0, len(rows), 512))
+    return np.concatenate([bench.whole(images.images[part]) for part in parts])

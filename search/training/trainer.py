@@ -1,0 +1,197 @@
+"""Trainer: runs segments. It knows neither Optuna nor MLflow."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from search.config.trial_config import Stage, TrialConfig
+from search.data.image_set import ImageSet
+from search.digests import digest_of_file
+from search.store.entries import Store
+from search.training.checkpoint import Checkpoint
+from search.training.environment import environment
+from search.training.features import Features
+from search.training.keys import Facts, checkpoint_key
+from search.training.rows import Rows
+from search.training.segment import Epoch, Progress, Segment, SegmentResult
+from search.training.stage_training import StageTraining, predict
+from search.training.workshop import Bench, Workshop
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One stage of one trial, with all that its keys are made of."""
+
+    segment: Segment
+    images: ImageSet
+    facts: Facts
+
+    def key(self, epoch: int) -> str:
+        return checkpoint_key(self.segment, self.segment.stage, epoch, self.facts)
+
+
+class Trainer:
+    """Runs the segments of one process.
+
+    Args:
+        store: Where features and checkpoints are.
+        rows: Where the metrics of epochs are.
+        images: Gives the pictures at a size in pixels.
+        weights: Gives the weights file of a config, None for random weights.
+        draw_seed: The data's draw seed.
+        progress: Told after each part of an epoch: stage, epoch, share done.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rows: Rows,
+        images: Callable[[int], ImageSet],
+        weights: Callable[[TrialConfig], Path | None],
+        draw_seed: int,
+        progress: Progress = lambda stage, epoch, share: None,
+    ) -> None:
+        self._store, self._rows = store, rows
+        self._images, self._weights, self._progress = images, weights, progress
+        self._environment = environment()
+        self._digests: dict[Path, str] = {}
+        self._written: set[str] = set()
+        self._live: tuple[str, StageTraining] | None = None
+        self.workshop = Workshop(draw_seed)
+
+    def run(self, segment: Segment) -> SegmentResult:
+        """Bring a trial to an epoch of a stage: replay what is stored, train the rest.
+
+        Raises:
+            TrialError: The loss is not finite.
+        """
+        stage = self._stage(segment)
+        epochs = self._stored_rows(stage)
+        start = len(epochs)
+        if start < segment.until:
+            start = self._last_checkpoint(stage, start)
+            epochs = epochs[:start]
+        for number in range(start + 1, segment.until + 1):
+            epochs.append(self._advance(stage, number))
+        return SegmentResult(tuple(epochs[segment.after :]), frozenset(range(start + 1, segment.until + 1)))
+
+    def predict_best(self, segment: Segment, split: str) -> np.ndarray:
+        """Predict a split with the best weights that a trial had by the end of a segment.
+
+        Returns:
+            Logits, `(n of the split, classes) float32`.
+        """
+        return predict(self.load_best(segment), self._images(segment.config.image_size), split)
+
+    def load_best(self, segment: Segment) -> Bench:
+        """Load the best weights that a trial had by the end of a segment; what is lost is trained again."""
+        stage = self._stage(segment)
+        checkpoint = self._checkpoint(stage, segment.until)
+        self._live = None
+        bench = self._bench(stage)
+        bench.network.restore_backbone()
+        bench.network.assign(checkpoint.best)
+        return bench
+
+    def _stage(self, segment: Segment) -> _Stage:
+        images, weights = self._images(segment.config.image_size), self._weights(segment.config)
+        facts = {
+            "pictures": images.key,
+            "draw_seed": images.draw_seed,
+            "weights": "none" if weights is None else self._digest(weights),
+            "environment": self._environment,
+        }
+        return _Stage(segment, images, facts)
+
+    def _digest(self, weights: Path) -> str:
+        if weights not in self._digests:
+            self._digests[weights] = digest_of_file(weights)
+        return self._digests[weights]
+
+    def _bench(self, stage: _Stage) -> Bench:
+        config = stage.segment.config
+        return self.workshop.bench(config, self._weights(config), len(stage.images.classes))
+
+    def _stored_rows(self, stage: _Stage) -> list[Epoch]:
+        """The epochs that are known without a gap from the first one on."""
+        rows: list[Epoch] = []
+        for number in range(1, stage.segment.until + 1):
+            row = self._rows.get(stage.key(number))
+            if row is None:
+                break
+            rows.append(row)
+        return rows
+
+    def _last_checkpoint(self, stage: _Stage, most: int) -> int:
+        """The last epoch, at most this one, from which the stage can go on; 0 is its start."""
+        live = self._live[0] if self._live else None
+        for number in range(most, 0, -1):
+            key = stage.key(number)
+            if key == live or self._store.find("checkpoints", key):
+                return number
+        return 0
+
+    def _advance(self, stage: _Stage, number: int) -> Epoch:
+        """Train one epoch from where the one before ended."""
+        training = self._at(stage, number - 1)
+        self._live = None
+        started = time.monotonic()
+        metrics = training.train_epoch(number)
+        seconds = time.monotonic() - started
+        row = Epoch(
+            stage=stage.segment.stage,
+            epoch=number,
+            metrics=metrics,
+            seconds=seconds,
+            pictures_per_s=len(stage.images.rows["train"]) / seconds,
+            time_ms=time.time_ns() // 1_000_000,
+            trained_layers=training.trained_layers,
+            trained_parameters=training.trained_parameters,
+        )
+        kept = self._rows.put(stage.key(number), row)
+        self._save(stage, number, training.checkpoint(number, metrics[stage.segment.metric]))
+        self._live = (stage.key(number), training)
+        return kept
+
+    def _at(self, stage: _Stage, number: int) -> StageTraining:
+        """Bring the stage to an epoch in memory; 0 is its start."""
+        if number > 0 and self._live and self._live[0] == stage.key(number):
+            return self._live[1]
+        start = None if stage.segment.stage == "head" else self._end_of_head(stage)
+        reached = self._checkpoint(stage, number) if number > 0 else None
+        store = self._store if stage.segment.owner is None else None
+        features = Features(store, self.workshop.augmentation, stage.facts)
+        training = StageTraining(
+            stage.segment, stage.images, self._bench(stage), self.workshop, features, start, self._progress
+        )
+        if reached is not None:
+            training.resume(reached)
+        return training
+
+    def _end_of_head(self, stage: _Stage) -> Checkpoint:
+        epochs = stage.segment.head_epochs
+        head: Stage = "head"
+        return self._checkpoint(replace(stage, segment=replace(stage.segment, stage=head)), epochs)
+
+    def _checkpoint(self, stage: _Stage, number: int) -> Checkpoint:
+        """Load a checkpoint; one that is lost is trained again from the last one before it."""
+        entry = self._store.find("checkpoints", stage.key(number))
+        if entry is None:
+            for missing in range(self._last_checkpoint(stage, number - 1) + 1, number + 1):
+                self._advance(stage, missing)
+            entry = self._store.find("checkpoints", stage.key(number))
+        assert entry is not None, "a checkpoint was written and is gone"
+        return Checkpoint.load(entry)
+
+    def _save(self, stage: _Stage, number: int, checkpoint: Checkpoint) -> None:
+        key = stage.key(number)
+        with self._store.build("checkpoints", key) as draft:
+            checkpoint.save(draft)
+        self._written.add(key)
+        before = stage.key(number - 1)
+        # Those of stage 2 are large, so only the last one of a run of epochs stays.
+        if stage.segment.stage == "tune" and before in self._written:
+            self._store.discard("checkpoints", before)

@@ -1,0 +1,88 @@
+"""Worker: one process's hands. It is made from a plan that can be sent to it, and answers calls."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from search.config.trial_config import TrialConfig
+from search.data.image_set import ImageSet, image_set
+from search.data.table import DataSet
+from search.model.backbones import backbone
+from search.model.loading import load_keras
+from search.model.weights import find_weights
+from search.store.entries import Store
+from search.training.segment import Progress, Segment, SegmentResult
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """All that a worker needs to know.
+
+    Attributes:
+        data: The table of the pictures.
+        draw_seed: The data's draw seed.
+        store: Folder of the store.
+        weights: The user's folder of weights.
+    """
+
+    data: DataSet
+    draw_seed: int
+    store: Path
+    weights: Path | None
+
+
+class Worker:
+    """Trains, predicts and exports. Keras is loaded at the first call that needs it.
+
+    Args:
+        plan: What it needs to know.
+        progress: Told after each part of an epoch: stage, epoch, share done.
+    """
+
+    def __init__(self, plan: WorkerPlan, progress: Progress) -> None:
+        self._plan, self._progress = plan, progress
+        self._store = Store(plan.store)
+        self._images: dict[int, ImageSet] = {}
+
+    def run(self, segment: Segment) -> SegmentResult:
+        """Bring a trial to an epoch of a stage.
+
+        Raises:
+            TrialError: The trial is lost.
+        """
+        return self._trainer.run(segment)
+
+    def predict(self, segment: Segment, split: str) -> np.ndarray:
+        """Predict a split with the best weights by the end of a segment: `(n, classes) float32` logits."""
+        return self._trainer.predict_best(segment, split)
+
+    def export(self, segment: Segment, path: Path) -> None:
+        """Save the best weights by the end of a segment as a standard `.keras` model."""
+        from search.training.export import save_model
+
+        save_model(self._trainer.load_best(segment).network, segment.config, path)
+
+    def compiled(self) -> int:
+        """Count the training programs made so far."""
+        return self._trainer.workshop.compiled
+
+    def images(self, image_size_px: int) -> ImageSet:
+        """Give the pictures at a size."""
+        if image_size_px not in self._images:
+            plan = self._plan
+            self._images[image_size_px] = image_set(plan.data, image_size_px, plan.draw_seed, self._store)
+        return self._images[image_size_px]
+
+    @cached_property
+    def _trainer(self) -> "Trainer":  # type: ignore[name-defined]  # noqa: F821
+        load_keras()
+        from search.training.rows import Rows
+        from search.training.trainer import Trainer
+
+        rows = Rows(self._plan.store / "epochs")
+        return Trainer(self._store, rows, self.images, self._weights_of, self._plan.draw_seed, self._progress)
+
+    def _weights_of(self, config: TrialConfig) -> Path | None:
+        return find_weights(backbone(config.backbone), config.image_size, config.weights, self._plan.weights)

@@ -1,0 +1,32 @@
+"""A trial in a line of text."""
+
+from search.scheduler.trial import Trial
+
+
+def settings_text(trial: Trial) -> str:
+    """Name what makes a trial the one it is: `mobilenet_v2 unfreeze 0.5 lr 0.001 x 0.1 epochs 5+3`."""
+    config = trial.config
+    depth = f"{config.unfreeze:g}" if isinstance(config.unfreeze, float) else config.unfreeze
+    rates = f"lr {config.head_lr:.2g}" + (f" x {config.tune_lr_ratio:.2g}" if config.tunes else "")
+    epochs = f"epochs {config.head_epochs}" + (f"+{config.tune_epochs}" if config.tunes else "")
+    return f"{config.backbone} unfreeze {depth} {rates} {epochs}"
+
+
+def result_text(trial: Trial) -> str:
+    """Say how a trial ended: `complete val_loss 0.0612 val_accuracy 97.8 % (tune 3) 41 s`."""
+    parts: list[str] = [trial.state]
+    if trial.outcome:
+        metrics = trial.outcome.metrics
+        parts += [f"val_loss {metrics['val_loss']:.4f}", f"val_accuracy {metrics['val_accuracy']:.1%}"]
+        parts += [f"({trial.outcome.stage} {trial.outcome.epoch})", f"{trial.outcome.seconds:.0f} s"]
+    if trial.reason:
+        parts.append(f"- {trial.reason}")
+    return " ".join(parts)
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration so that it can be read at a glance: `41 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,135 @@
+"""LiveView: a table that is drawn again and again, for people at a terminal."""
+
+import time
+from collections import Counter
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.config.trial_config import Stage
+from search.scheduler.trial import Trial
+from search.training.segment import Epoch, better
+from search.view.lines import duration_text, settings_text
+
+# Rows of the table: what a terminal of 24 lines can show beside the rest.
+_MOST_ROWS = 12
+
+_STYLES = {"running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
+
+
+class LiveView:
+    """Draws the last trials, the best so far, and how far the running epoch is.
+
+    Args:
+        console: Where to.
+        study: The study's name.
+        metric: Its objective.
+        most_trials: How many trials the study has in all, None if nobody knows.
+        trials: The trials it has already.
+        deadline: When time is up, on `time.monotonic`'s clock, or None.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        study: str,
+        metric: str,
+        most_trials: int | None,
+        trials: list[Trial],
+        deadline: float | None,
+    ) -> None:
+        self._study, self._metric, self._most_trials, self._deadline = study, metric, most_trials, deadline
+        self._trials = {trial.number: trial for trial in trials}
+        self._resumed, self._now, self._share = 0, "", 0.0
+        self._started, self._ended_here = time.monotonic(), 0
+        self._live = Live(console=console, get_renderable=self._drawn, refresh_per_second=4, transient=False)
+
+    def __enter__(self) -> "LiveView":
+        """Begin to draw."""
+        self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Draw a last time."""
+        self._live.stop()
+
+    def say(self, sentence: str) -> None:
+        """Write a remark above the table."""
+        self._live.console.print(sentence)
+
+    def began(self, trial: Trial, resumed: bool) -> None:
+        """Show a trial that begins or goes on."""
+        self._trials[trial.number] = trial
+        self._resumed += resumed
+
+    def progress(self, stage: Stage, epoch: int, share: float) -> None:
+        """Show how far the running epoch is."""
+        self._now, self._share = f"{stage} epoch {epoch}", share
+
+    def epoch(self, trial: Trial, epoch: Epoch) -> None:
+        """Show what an epoch gave."""
+        self._trials[trial.number] = trial
+
+    def ended(self, trial: Trial) -> None:
+        """Count a trial that ended."""
+        self._ended_here += 1
+
+    def _drawn(self) -> RenderableType:
+        return Group(self._table(), Text(self._status()), self._bar())
+
+    def _table(self) -> Table:
+        table = Table(title=f"study {self._study}", title_justify="left", expand=False)
+        for name in ("trial", "settings", "epoch", self._metric, "state"):
+            table.add_column(
+                name, no_wrap=True, justify="right" if name in ("trial", self._metric) else "left"
+            )
+        best = self._best()
+        for trial in list(self._trials.values())[-_MOST_ROWS:]:
+            value = trial.value(self._metric)
+            last = (trial.epochs["tune"] or trial.epochs["head"] or [None])[-1]
+            state = f"{trial.state}{' *' if trial is best else ''}"
+            table.add_row(
+                str(trial.number),
+                settings_text(trial),
+                f"{last.stage} {last.epoch}" if last else "",
+                "" if value is None else f"{value:.4f}",
+                Text(state, style=_STYLES[trial.state]),
+            )
+        return table
+
+    def _status(self) -> str:
+        states = Counter(trial.state for trial in self._trials.values())
+        done = len(self._trials) - states["running"]
+        parts = [f"{done}/{self._most_trials or '?'} trials"]
+        parts += [f"{states[state]} {state}" for state in ("pruned", "failed") if states[state]]
+        if self._resumed:
+            parts.append(f"{self._resumed} resumed")
+        best = self._best()
+        if best is not None:
+            parts.append(f"best {best.number}: {self._metric} {best.value(self._metric):.4f}")
+        return ", ".join([*parts, *self._time_left(done)])
+
+    def _time_left(self, done: int) -> list[str]:
+        if self._deadline is not None:
+            return [f"{duration_text(max(0.0, self._deadline - time.monotonic()))} left"]
+        if self._most_trials is None or self._ended_here == 0:
+            return []
+        a_trial = (time.monotonic() - self._started) / self._ended_here
+        return [f"about {duration_text(a_trial * (self._most_trials - done))} left"]
+
+    def _best(self) -> Trial | None:
+        best: Trial | None = None
+        for trial in self._trials.values():
+            value = trial.value(self._metric)
+            if trial.state == "complete" and value is not None:
+                so_far = best.value(self._metric) if best else None
+                best = trial if better(self._metric, value, so_far) else best
+        return best
+
+    def _bar(self) -> RenderableType:
+        row = Table.grid(padding=(0, 1))
+        row.add_row(Text(self._now), ProgressBar(total=1.0, completed=self._share, width=40))
+        return row

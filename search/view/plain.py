@@ -1,0 +1,47 @@
+"""PlainView: one line a trial, for pipes and log files."""
+
+from typing import TextIO
+
+from search.config.trial_config import Stage
+from search.scheduler.trial import Trial
+from search.training.segment import Epoch
+from search.view.lines import result_text, settings_text
+
+
+class PlainView:
+    """Writes a line when a trial ends, and remarks as they come.
+
+    Args:
+        stream: Where to.
+        most_trials: How many trials the study has in all, None if nobody knows.
+    """
+
+    def __init__(self, stream: TextIO, most_trials: int | None) -> None:
+        self._stream, self._of = stream, f"/{most_trials}" if most_trials else ""
+
+    def __enter__(self) -> "PlainView":
+        """Begin to watch."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Nothing is left to be done."""
+
+    def say(self, sentence: str) -> None:
+        """Write a remark."""
+        print(sentence, file=self._stream, flush=True)
+
+    def began(self, trial: Trial, resumed: bool) -> None:
+        """Write that a trial is taken up again; one that begins is not worth a line."""
+        if resumed:
+            self.say(f"trial {trial.number} goes on where it was left")
+
+    def progress(self, stage: Stage, epoch: int, share: float) -> None:
+        """Nothing to write."""
+
+    def epoch(self, trial: Trial, epoch: Epoch) -> None:
+        """Nothing to write."""
+
+    def ended(self, trial: Trial) -> None:
+        """Write the trial's line."""
+        recipe = f" [{trial.proposal.recipe}]" if trial.proposal.recipe else ""
+        self.say(f"trial {trial.number + 1}{self._of}{recipe} {settings_text(trial)}: {result_text(trial)}")

@@ -1,0 +1,275 @@
+"""The table, and the contract that every row of it keeps."""
+
+import gc
+import inspect
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from search.errors import SpaceError
+from search.model.backbones import BACKBONES, Backbone, backbone, check_image_size
+from search.model.blocks import blocks, unfrozen_layers
+from search.model.build import build_backbone, preprocess
+from search.model.graph import Cut, cuts, graph_of, split
+
+# What a person counts in the papers: stem, blocks or cells, transitions, last convolution.
+N_BLOCKS = {
+    "mobilenet": 1 + 13,
+    "mobilenet_v2": 1 + 17 + 1,
+    "mobilenet_v3_small": 1 + 11 + 1,
+    "mobilenet_v3_large": 1 + 15 + 1,
+    "efficientnet_b0": 1 + 16 + 1,
+    "efficientnet_b1": 1 + 23 + 1,
+    "efficientnet_b2": 1 + 23 + 1,
+    "efficientnet_b3": 1 + 26 + 1,
+    "efficientnet_b4": 1 + 32 + 1,
+    "efficientnet_b5": 1 + 39 + 1,
+    "efficientnet_b6": 1 + 45 + 1,
+    "efficientnet_b7": 1 + 55 + 1,
+    "efficientnet_v2_b0": 1 + 21 + 1,
+    "efficientnet_v2_b1": 1 + 27 + 1,
+    "efficientnet_v2_b2": 1 + 28 + 1,
+    "efficientnet_v2_b3": 1 + 32 + 1,
+    "efficientnet_v2_s": 1 + 40 + 1,
+    "efficientnet_v2_m": 1 + 57 + 1,
+    "efficientnet_v2_l": 1 + 79 + 1,
+    "resnet50": 1 + 16,
+    "resnet101": 1 + 33,
+    "resnet152": 1 + 50,
+    "resnet50_v2": 1 + 16,
+    "resnet101_v2": 1 + 33,
+    "resnet152_v2": 1 + 50,
+    "densenet121": 1 + 58 + 3,
+    "densenet169": 1 + 82 + 3,
+    "densenet201": 1 + 98 + 3,
+    "inception_v3": 5 + 11,
+    "inception_resnet_v2": 5 + 1 + 10 + 1 + 20 + 1 + 10 + 1,
+    "xception": 2 + 12 + 1,
+    "vgg16": 13,
+    "vgg19": 16,
+    "nasnet_mobile": 1 + 2 + 3 * 4 + 2,
+    "nasnet_large": 1 + 2 + 3 * 6 + 2,
+    "convnext_tiny": 1 + 18 + 3,
+    "convnext_small": 1 + 36 + 3,
+    "convnext_base": 1 + 36 + 3,
+    "convnext_large": 1 + 36 + 3,
+    "convnext_xlarge": 1 + 36 + 3,
+}
+N_CUTS = {
+    "mobilenet": 84,
+    "vgg16": 17,
+    "vgg19": 20,
+    "convnext_tiny": 23,
+    "nasnet_mobile": 3,
+    "nasnet_large": 3,
+}
+
+SLOW = {
+    "efficientnet_b5",
+    "efficientnet_b6",
+    "efficientnet_b7",
+    "efficientnet_v2_m",
+    "efficientnet_v2_l",
+    "inception_resnet_v2",
+    "nasnet_mobile",
+    "nasnet_large",
+    "convnext_large",
+    "convnext_xlarge",
+}
+ONE_A_FAMILY = {
+    "mobilenet": "mobilenet_025",
+    "mobilenet_v2": "mobilenet_v2_035",
+    "mobilenet_v3": "mobilenet_v3_small",
+    "efficientnet": "efficientnet_b0",
+    "efficientnet_v2": "efficientnet_v2_b0",
+    "resnet": "resnet50",
+    "resnet_v2": "resnet50_v2",
+    "densenet": "densenet121",
+    "inception_v3": "inception_v3",
+    "inception_resnet_v2": "inception_resnet_v2",
+    "xception": "xception",
+    "vgg16": "vgg16",
+    "vgg19": "vgg19",
+    "nasnet": "nasnet_mobile",
+    "convnext": "convnext_tiny",
+}
+
+
+def rows(names: Iterator[str], slow: set[str]) -> list[object]:
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in names]
+
+
+every_row = pytest.mark.parametrize("name", rows(iter(BACKBONES), SLOW))
+one_row_a_family = pytest.mark.parametrize("name", rows(iter(ONE_A_FAMILY.values()), SLOW | {"densenet121"}))
+
+
+def random_model(name: str, seed: int = 0) -> tuple[Backbone, keras.Model]:
+    row = backbone(name)
+    return row, build_backbone(row, row.smallest_px, None, seed)
+
+
+def layers_of(model: keras.Model) -> Iterator[keras.Layer]:
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from layers_of(layer)
+
+
+def normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    return [layer for layer in layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def is_bridge(sources: tuple[tuple[int, ...], ...], position: int) -> bool:
+    """The definition of a cut, the slow way: without this operation nothing reaches the output."""
+    reached = {0}
+    for reader in range(1, len(sources)):
+        if reader != position and reached.intersection(sources[reader]):
+            reached.add(reader)
+    return len(sources) - 1 not in reached
+
+
+def batch_of(row: Backbone, n: int = 2) -> np.ndarray:
+    shape = (n, row.smallest_px, row.smallest_px, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def free_memory() -> Iterator[None]:
+    """The largest rows take gigabytes; models hang on cycles that only the collector frees."""
+    yield
+    gc.collect()
+
+
+@every_row
+def test_a_row_is_built_cut_and_counted(name: str) -> None:
+    row, model = random_model(name)
+    graph = graph_of(model)
+    bridges = [i for i in range(1, len(graph.sources) - 1) if is_bridge(graph.sources, i)]
+    assert [cut.position for cut in cuts(model)] == bridges
+    assert len(bridges) == N_CUTS.get(name, len(bridges))
+
+    parts = blocks(model)
+    suffixless = name.removesuffix("_" + name.rpartition("_")[2])
+    assert len(parts) == N_BLOCKS.get(name) or len(parts) == N_BLOCKS[suffixless]
+    assert sorted(id(operation) for block in parts for operation in block.operations) == sorted(
+        id(operation) for operation in model.operations
+    )
+
+    assert all(not layer.trainable for layer in normalizations(model))
+    assert all(getattr(layer, "rate", 0) == 0 for layer in layers_of(model))
+    assert model.input_shape == (None, row.smallest_px, row.smallest_px, 3)
+    assert len(model.output_shape) == 4
+
+    not_a_cut = next(i for i in range(len(graph.operations)) if i not in bridges)
+    with pytest.raises(ValueError, match="split only where one tensor carries everything"):
+        split(model, Cut(graph.operations[not_a_cut].name, not_a_cut, (1, 1, 1)))
+
+
+@one_row_a_family
+def test_prefix_and_tail_equal_the_whole_at_every_cut(name: str) -> None:
+    row, model = random_model(name)
+    pictures = batch_of(row).astype("float32") / 128 - 1
+    whole = np.asarray(model(pictures))
+    assert np.ptp(whole) > 0
+    for cut in cuts(model):
+        prefix, tail = split(model, cut)
+        carried = prefix(pictures)
+        assert tuple(carried.shape[1:]) == cut.shape
+        np.testing.assert_array_equal(np.asarray(tail(carried)), whole, err_msg=cut.name)
+        shared = [id(variable) for part in (prefix, tail) for variable in part.weights]
+        assert sorted(shared) == sorted(id(variable) for variable in model.weights)
+
+
+@one_row_a_family
+def test_batch_normalization_stays_bit_equal_through_stage_2(name: str) -> None:
+    row, model = random_model(name)
+    pictures = keras.Input((row.smallest_px, row.smallest_px, 3), dtype="uint8")
+    pooled = keras.layers.GlobalAveragePooling2D()(model(preprocess(row, pictures), training=False))
+    whole = keras.Model(pictures, keras.layers.Dense(2)(pooled))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    # Adam moves whatever has a gradient, however small; eager, since tracing takes longer than the steps.
+    whole.compile(keras.optimizers.Adam(1e-3), loss, run_eagerly=True)
+    trained = [variable for layer in unfrozen_layers(model, 1.0) for variable in layer.trainable_variables]
+    still = [variable for layer in normalizations(model) for variable in layer.variables]
+    before = [np.array(variable) for variable in still], [np.array(variable) for variable in trained]
+
+    whole.fit(batch_of(row, 8), np.arange(8) % 2, batch_size=4, epochs=1, verbose=0)
+
+    assert len(still) == 4 * len(normalizations(model))
+    for variable, value in zip(still, before[0], strict=True):
+        np.testing.assert_array_equal(np.array(variable), value, err_msg=variable.path)
+    moved = [not np.array_equal(np.array(v), value) for v, value in zip(trained, before[1], strict=True)]
+    assert sum(moved) > len(moved) / 2
+
+
+def test_keras_own_backbone_moves_its_batch_normalization_in_fit() -> None:
+    """The trap that the contract guards against; should Keras mend it, this test says so."""
+    model = keras.applications.MobileNet(alpha=0.25, include_top=False, weights=None, input_shape=(32, 32, 3))
+    pictures = keras.Input((32, 32, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(model(pictures, training=False))
+    whole = keras.Model(pictures, keras.layers.Dense(2)(pooled))
+    whole.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
+    before = np.array(normalizations(model)[0].moving_mean)
+    whole.fit(batch_of(backbone("mobilenet")).astype("float32"), np.arange(2), verbose=0)
+    assert not np.array_equal(np.array(normalizations(model)[0].moving_mean), before)
+
+
+@every_row
+def test_files_and_addresses_are_those_that_keras_asks_for(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A proxy that refuses every connection makes Keras say which address it wanted.
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", None)
+    monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(tmp_path))
+    row = backbone(name)
+    constructor = getattr(keras.applications, row.constructor)
+    width = {} if row.alpha is None else {"alpha": row.alpha}
+    for file in row.files:
+        px = max(file.image_size_px, row.smallest_px) if len(row.files) > 1 else row.smallest_px
+        with pytest.raises(Exception, match="URL fetch failure") as caught:
+            constructor(include_top=False, weights="imagenet", input_shape=(px, px, 3), **width)
+        assert f"failure on {file.address}:" in str(caught.value)
+        assert file.file_hash is None or file.file_hash in inspect.getsource(
+            sys.modules[constructor.__module__]
+        ) + inspect.getsource(keras.src.applications.resnet)
+
+
+def test_every_row_has_a_name_of_its_own_and_a_family_of_keras() -> None:
+    assert all(name == row.name for name, row in BACKBONES.items())
+    assert all(hasattr(keras.applications, row.constructor) for row in BACKBONES.values())
+    assert {row.family for row in BACKBONES.values()} == set(ONE_A_FAMILY)
+    assert all(hasattr(keras.applications, family) for family in ONE_A_FAMILY)
+
+
+def test_an_unknown_backbone_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(
+        SpaceError, match=r"'mobilnet_v2_35' is not a known backbone; did you mean mobilenet_v2_035"
+    ):
+        backbone("mobilnet_v2_35")
+
+
+def test_a_name_like_no_other_is_refused_with_the_whole_list() -> None:
+    with pytest.raises(SpaceError, match=r"choose one of mobilenet_025, .*, convnext_xlarge\."):
+        backbone("qqq")
+
+
+def test_pictures_below_the_smallest_legal_size_are_refused() -> None:
+    check_image_size(backbone("xception"), 71)
+    with pytest.raises(SpaceError, match="xception takes pictures of at least 71 px, got 70"):
+        check_image_size(backbone("xception"), 70)
+
+
+def test_the_table_and_the_look_up_of_weights_load_no_heavy_library() -> None:
+    code = (
+        "import sys, search.model.backbones, search.model.weights\n"
+        "sys.exit(bool({'keras', 'tensorflow', 'numpy', 'pandas'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

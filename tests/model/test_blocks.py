@@ -1,0 +1,127 @@
+from collections.abc import Callable
+
+import keras
+import pytest
+
+from search.errors import SpaceError
+from search.model.blocks import blocks, nearest_cut, unfrozen_layers
+from search.model.graph import cuts, split
+
+RandomBackbone = Callable[[str], keras.Model]
+
+
+def names(layers: tuple[keras.Layer, ...]) -> list[str]:
+    return [layer.name for layer in layers]
+
+
+def test_a_bottleneck_without_addition_is_one_block(random_backbone: RandomBackbone) -> None:
+    block = blocks(random_backbone("mobilenet_v2_035"))[2]
+    assert block.name == "block_1_project_BN"
+    assert names(block.layers)[0] == "block_1_expand"
+
+
+def test_padding_goes_with_the_convolution_that_needs_it(random_backbone: RandomBackbone) -> None:
+    assert names(blocks(random_backbone("mobilenet_025"))[2].layers)[:2] == ["conv_pad_2", "conv_dw_2"]
+
+
+def test_pooling_belongs_to_the_convolution_before_it(random_backbone: RandomBackbone) -> None:
+    assert names(blocks(random_backbone("vgg16"))[-1].layers) == ["block5_conv3", "block5_pool"]
+
+
+def test_a_block_holds_operations_that_are_no_layers(random_backbone: RandomBackbone) -> None:
+    block = blocks(random_backbone("convnext_tiny"))[1]
+    assert block.name == "add"
+    assert len(block.operations) == len(block.layers) + 1
+
+
+def test_the_cells_of_nasnet_are_blocks_though_no_cut_parts_them(random_backbone: RandomBackbone) -> None:
+    parts = blocks(random_backbone("nasnet_mobile"))
+    assert parts[1].name == "reduction_concat_stem_1"
+    assert parts[4].name == "normal_concat_1"
+    assert nearest_cut(random_backbone("nasnet_mobile"), 0.5).name == "stem_bn1"
+
+
+def test_unfreeze_0_trains_nothing(random_backbone: RandomBackbone) -> None:
+    assert unfrozen_layers(random_backbone("mobilenet_025"), 0.0) == ()
+
+
+def test_unfreeze_1_trains_every_layer_with_weights_but_batch_normalization(
+    random_backbone: RandomBackbone,
+) -> None:
+    model = random_backbone("mobilenet_v2_035")
+    expected = [
+        layer.name
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
+    ]
+    assert names(unfrozen_layers(model, 1.0)) == expected
+    assert unfrozen_layers(model, 1) == unfrozen_layers(model, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "n_blocks"), [(0.001, 1), (0.05, 1), (0.25, 5), (0.5, 10), (0.75, 14), (0.99, 19)]
+)
+def test_a_share_is_rounded_to_whole_blocks_but_at_least_one(
+    unfreeze: float, n_blocks: int, random_backbone: RandomBackbone
+) -> None:
+    model = random_backbone("mobilenet_v2_035")
+    chosen = set(unfrozen_layers(model, unfreeze))
+    touched = [i for i, block in enumerate(blocks(model)) if chosen & set(block.layers)]
+    assert touched == list(range(19 - n_blocks, 19))
+
+
+def test_a_layer_name_trains_from_that_layer_on(random_backbone: RandomBackbone) -> None:
+    chosen = unfrozen_layers(random_backbone("vgg16"), "block5_conv1")
+    assert names(chosen) == ["block5_conv1", "block5_conv2", "block5_conv3"]
+
+
+def test_a_layer_index_trains_what_the_tutorial_trains(random_backbone: RandomBackbone) -> None:
+    model = random_backbone("mobilenet_v2_035")
+    chosen = unfrozen_layers(model, "layer:120")
+    assert names(chosen)[:2] == ["block_13_depthwise", "block_13_project"]
+    assert set(chosen) < set(model.layers[120:])
+
+
+@pytest.mark.parametrize(
+    ("unfreeze", "message"),
+    [
+        ("block5_con1", "vgg16 has no layer 'block5_con1'; did you mean block5_conv1"),
+        ("%%%", "vgg16 has no layer '%%%'; the last ones are block5_conv2, block5_conv3, block5_pool"),
+        ("layer:19", "'layer:19' is no layer of vgg16; write layer:0 to layer:18"),
+        ("layer:-4", "'layer:-4' is no layer of vgg16; write layer:0 to layer:18"),
+        ("layer:x", "'layer:x' is no layer of vgg16"),
+        ("block5_pool", "no layer of vgg16 from 'block5_pool' on can be trained"),
+        (1.5, "must be in 0.0 to 1.0, .*, got 1.5"),
+        (-0.1, "must be in 0.0 to 1.0, .*, got -0.1"),
+        (float("nan"), "must be in 0.0 to 1.0, .*, got nan"),
+    ],
+)
+def test_an_unfreeze_that_cannot_be_is_refused(
+    unfreeze: float | str, message: str, random_backbone: RandomBackbone
+) -> None:
+    with pytest.raises(SpaceError, match=message):
+        unfrozen_layers(random_backbone("vgg16"), unfreeze)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2_035", "resnet50", "convnext_tiny", "inception_v3"])
+@pytest.mark.parametrize("unfreeze", [0.1, 0.3, 0.7, "layer:100"])
+def test_the_nearest_cut_is_the_highest_whose_prefix_is_frozen(
+    name: str, unfreeze: float | str, random_backbone: RandomBackbone
+) -> None:
+    model = random_backbone(name)
+    cut = nearest_cut(model, unfreeze)
+    chosen = set(unfrozen_layers(model, unfreeze))
+    places = cuts(model)
+    assert cut is not None
+    assert not chosen & set(split(model, cut)[0].layers)
+    higher = places[places.index(cut) + 1 :]
+    assert not higher or chosen & set(split(model, higher[0])[0].layers)
+
+
+def test_there_is_no_cut_below_a_network_that_is_trained_whole(random_backbone: RandomBackbone) -> None:
+    assert nearest_cut(random_backbone("vgg16"), 1.0) is None
+
+
+def test_the_nearest_cut_of_a_frozen_network_is_its_highest(random_backbone: RandomBackbone) -> None:
+    model = random_backbone("vgg16")
+    assert nearest_cut(model, 0) == cuts(model)[-1]
