@@ -125,17 +125,17 @@ class Animal:
 
 
 def _cat(rng: np.random.Generator) -> Animal:
-    ear: Literal["pointed", "folded"] = "folded" if rng.random() < 0.04 else "pointed"
+    ear: Literal["pointed", "folded"] = "folded" if rng.random() < 0.1 else "pointed"
     return Animal(
         ear=ear,
-        ear_length=rng.uniform(0.6, 0.95),
+        ear_length=rng.uniform(0.65, 1.0),
         ear_width=rng.uniform(0.36, 0.48),
         ear_angle=rng.uniform(0.55, 0.85),
-        muzzle_length=rng.uniform(0.05, 0.3),
+        muzzle_length=rng.uniform(0.0, 0.25),
         muzzle_width=rng.uniform(0.26, 0.36),
-        nose=rng.uniform(0.09, 0.14),
-        pupil=rng.uniform(0.25, 0.6),
-        whiskers=rng.random() < 0.8,
+        nose=rng.uniform(0.08, 0.12),
+        pupil=rng.uniform(0.2, 0.45),
+        whiskers=rng.random() < 0.92,
         tongue=False,
         tail_length=rng.uniform(1.6, 2.6),
         tail_width=rng.uniform(0.22, 0.36),
@@ -146,7 +146,7 @@ def _cat(rng: np.random.Generator) -> Animal:
 
 
 def _dog(rng: np.random.Generator) -> Animal:
-    ear: Literal["pricked", "floppy"] = "pricked" if rng.random() < 0.15 else "floppy"
+    ear: Literal["pricked", "floppy"] = "pricked" if rng.random() < 0.22 else "floppy"
     return Animal(
         ear=ear,
         ear_length=rng.uniform(0.55, 0.95),
@@ -154,9 +154,9 @@ def _dog(rng: np.random.Generator) -> Animal:
         ear_angle=rng.uniform(0.5, 0.85),
         muzzle_length=rng.uniform(0.5, 0.9),
         muzzle_width=rng.uniform(0.3, 0.42),
-        nose=rng.uniform(0.14, 0.2),
-        pupil=rng.uniform(0.8, 1.0),
-        whiskers=rng.random() < 0.15,
+        nose=rng.uniform(0.17, 0.25),
+        pupil=rng.uniform(0.85, 1.1),
+        whiskers=rng.random() < 0.06,
         tongue=rng.random() < 0.25,
         tail_length=rng.uniform(0.9, 1.8),
         tail_width=rng.uniform(0.26, 0.44),
@@ -187,8 +187,8 @@ class Pen:
         mirror = -1.0 if rng.random() < 0.5 else 1.0
         x = x if mirror > 0 else 1 - x
         frame = (
-            CANVAS_PX * (x + rng.uniform(-0.09, 0.09)),
-            CANVAS_PX * (y + rng.uniform(-0.07, 0.07)),
+            CANVAS_PX * (x + rng.uniform(-0.07, 0.07)),
+            CANVAS_PX * (y + rng.uniform(-0.06, 0.06)),
             scale,
             rng.uniform(-0.2, 0.2),
             mirror,
@@ -222,7 +222,7 @@ class Pen:
 
     def line(self, points: Sequence[Point], colour: Colour) -> None:
         """Draw a thin line."""
-        self.draw.line(self._placed(points), fill=colour, width=1)
+        self.draw.line(self._placed(points), fill=colour, width=2)
 
     def _placed(self, points: Sequence[Point]) -> list[Point]:
         left, top, scale, tilt, mirror = self.frame
@@ -315,8 +315,8 @@ def _floppy(animal: Animal, side: float) -> list[Point]:
 def _eyes(pen: Pen, animal: Animal) -> None:
     for side in (-1.0, 1.0):
         x = 0.4 * side + 0.3 * animal.turn
-        pen.fill(_blob(x, -0.15, 0.2, 0.17), animal.eye)
-        pen.fill(_blob(x, -0.15, 0.15 * animal.pupil, 0.16), DARK)
+        pen.fill(_blob(x, -0.15, 0.25, 0.2), animal.eye)
+        pen.fill(_blob(x, -0.15, 0.18 * animal.pupil, 0.18), DARK)
 
 
 def _muzzle(pen: Pen, animal: Animal) -> None:
@@ -339,7 +339,7 @@ def _muzzle(pen: Pen, animal: Animal) -> None:
 
 _EARS = {"pointed": _pointed, "pricked": _pricked, "folded": _folded, "floppy": _floppy}
 _POSES: tuple[Pose, ...] = ("portrait", "sitting", "standing", "lying")
-_POSE_SHARES = (0.75, 0.17, 0.03, 0.05)
+_POSE_SHARES = (0.82, 0.12, 0.02, 0.04)
 # Where the head is, and its radius, as shares of the picture.
 _PLACES: dict[Pose, tuple[float, float, float]] = {
     "portrait": (0.31, 0.5, 0.46),
@@ -435,7 +435,7 @@ def _foreground(rng: np.random.Generator, scene: Image.Image) -> None:
 def _photograph(rng: np.random.Generator, scene: Image.Image) -> Image.Image:
     """Scale down and add what a camera adds: light from one side, a cast, blur and noise."""
     small = scene.resize((SIDE_PX, SIDE_PX), Image.Resampling.BOX)
-    if rng.random() < 0.2:
+    if rng.random() < 0.1:
         small = small.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 0.8)))
     if rng.random() < 0.15:
         small = small.convert("L").convert("RGB")
@@ -444,7 +444,7 @@ def _photograph(rng: np.random.Generator, scene: Image.Image) -> Image.Image:
     light = np.linspace(start, end, SIDE_PX)
     light = light[:, None, None] if rng.random() < 0.5 else light[None, :, None]
     cast = rng.uniform(0.9, 1.1, 3)
-    noise = rng.normal(0, rng.uniform(1, 8), pixels.shape)
+    noise = rng.normal(0, rng.uniform(1, 6), pixels.shape)
     return Image.fromarray(np.clip(pixels * light * cast + noise, 0, 255).astype(np.uint8))
 
 

@@ -126,10 +126,6 @@ class Tracking:
         """Add parameters to a trial's run, those that are known only once it trains."""
         self._put({"kind": "params", "number": number, "params": {k: str(v) for k, v in params.items()}})
 
-    def log_params(self, number: int, params: Mapping[str, object]) -> None:
-        """Log parameters of a trial that are known only once it runs; a value may not change later."""
-        self._put({"kind": "params", "number": number, "params": {k: str(v) for k, v in params.items()}})
-
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
         """Set tags of a trial's run; the last value of a tag stays."""
         self._put({"kind": "tags", "number": number, "tags": dict(tags)})

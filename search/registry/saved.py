@@ -129,10 +129,3 @@ def _signature(shape: tuple[int, ...], n_classes: int) -> Any:
     pictures = TensorSpec(np.dtype(np.uint8), (-1, *shape))
     probabilities = TensorSpec(np.dtype(np.float32), (-1, n_classes))
     return ModelSignature(Schema([pictures]), Schema([probabilities]))
-
-
-def load_model(path: Path) -> Any:
-    """Load a standard model from its `.keras` file, in safe mode."""
-    import keras
-
-    return keras.models.load_model(path)

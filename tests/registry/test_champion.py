@@ -224,7 +224,7 @@ def test_a_file_is_loaded_in_safe_mode_and_not_compiled(tmp_path: Path) -> None:
     )
     unsafe = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
     unsafe.save(tmp_path / "unsafe.keras")
-    with pytest.raises(ValueError, match="[Ll]ambda"):
+    with pytest.raises(ValueError, match=r"[Ll]ambda"):
         load_model(tmp_path / "unsafe.keras")
 
 
