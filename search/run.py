@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WRONG = 2
 INTERRUPTED = 130
 NOTHING_FOUND = 1
+NOTHING_DONE = 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -111,7 +112,7 @@ def _run(asked: argparse.Namespace, command: str) -> int:
     print(f"home {request.options.home}", file=out)
     request = _located(request, out)
     if asked.fresh and not _discard(request, out):
-        return INTERRUPTED
+        return NOTHING_DONE
     request = replace(request, options=replace(request.options, fresh=False))
     from search.driver.study import held
 
@@ -246,23 +247,20 @@ def _progress(what: str, out: TextIO, in_bytes: bool = False) -> Iterator[Callab
 
 
 def _discard(request: Request, out: TextIO) -> bool:
-    """Ask, then delete a study's trials; its runs in MLflow and its models stay, since others may use them."""
+    """Ask, then delete a study's trials; its runs in MLflow and its models stay."""
     study = request.file.space.study
     if not request.study_file.exists():
         return True
-    if sys.stdin.isatty():
-        print(
-            f"Discard study {study} in {request.options.shown_storage_url}? Its trials are deleted; its MLflow "
-            "runs and models stay. [y/N] ",
-            end="",
-            file=sys.stderr,
-            flush=True,
-        )
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            print("nothing was discarded", file=sys.stderr)
-            return False
-    else:
-        raise UserError("--fresh: asks before it discards, and nobody can answer here; run it at a terminal.")
+    print(
+        f"Discard study {study} in {request.options.shown_storage_url}? Its trials are deleted; "
+        "its MLflow runs and models stay. [y/N] ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        print("nothing was discarded", file=sys.stderr)
+        return False
     from search.recorder.optuna_half import StoredStudy
 
     StoredStudy(request.options.storage_url, request.file.space).delete()

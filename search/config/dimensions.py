@@ -4,9 +4,17 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
-Scalar = bool | int | float | str
+
+def plain_value(value: object) -> object:
+    """Refuse what is no single value, in one sentence where a union of types would say one each."""
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError(f"expected a number, a word, true or false, got {value!r}")
+    return value
+
+
+Scalar = Annotated[bool | int | float | str, BeforeValidator(plain_value)]
 
 
 class _Dimension(BaseModel):
@@ -20,7 +28,7 @@ class Choice(_Dimension):
 
     @model_validator(mode="after")
     def _each_once(self) -> "Choice":
-        if len({(type(value), value) for value in self.choice}) < len(self.choice):
+        if len({(isinstance(value, bool), value) for value in self.choice}) < len(self.choice):
             raise ValueError("names a value twice; name each once")
         return self
 
@@ -42,7 +50,8 @@ class Choice(_Dimension):
 class _Range(_Dimension):
     log: bool = Field(default=False, description="search on a logarithmic scale")
 
-    def _check(self, low: float, high: float, step: float | None) -> None:
+    def _check(self, ends: Sequence[float], step: float | None) -> None:
+        low, high = ends
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ValueError(f"[{low}, {high}] has an end that is not finite; write two numbers")
         if low >= high:
@@ -67,28 +76,30 @@ class FloatRange(_Range):
 
     @model_validator(mode="after")
     def _legal(self) -> "FloatRange":
-        self._check(*self.float_, self.step)
+        self._check(self.float_, self.step)
         return self
 
-    def values(self) -> Sequence[Scalar] | None:
+    def values(self) -> Sequence[float] | None:
         """List the values on the grid, or None where there is no grid."""
         if self.step is None:
             return None
         low, high = self.float_
         return [round(low + i * self.step, 12) for i in range(int((high - low) / self.step + 1e-9) + 1)]
 
-    def ends(self) -> Sequence[Scalar]:
-        """List the values that must be legal for all to be."""
-        return list(self.float_)
+    def ends(self) -> Sequence[float]:
+        """List the lowest and the highest value; the high end counts only where it is on the grid."""
+        grid = self.values()
+        return [grid[0], grid[-1]] if grid else list(self.float_)
 
     def holds(self, value: object) -> bool:
         """Tell whether the value lies in the range, and on its grid if it has one."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
-        low, high = self.float_
         grid = self.values()
-        on_grid = grid is None or any(math.isclose(value, item, abs_tol=1e-12) for item in grid)
-        return low <= value <= high and on_grid
+        if grid is not None:
+            return any(math.isclose(value, item, abs_tol=1e-12) for item in grid)
+        low, high = self.float_
+        return low <= value <= high
 
 
 class IntRange(_Range):
@@ -99,17 +110,17 @@ class IntRange(_Range):
 
     @model_validator(mode="after")
     def _legal(self) -> "IntRange":
-        self._check(*self.int_, self.step)
+        self._check(self.int_, self.step)
         return self
 
-    def values(self) -> Sequence[Scalar]:
+    def values(self) -> Sequence[int]:
         """List the values."""
         low, high = self.int_
-        return list(range(low, high + 1, self.step or 1))
+        return range(low, high + 1, self.step or 1)
 
-    def ends(self) -> Sequence[Scalar]:
-        """List the values that must be legal for all to be."""
-        return list(self.int_)
+    def ends(self) -> Sequence[int]:
+        """List the lowest and the highest value; the high end counts only where it is on the grid."""
+        return [self.values()[0], self.values()[-1]]
 
     def holds(self, value: object) -> bool:
         """Tell whether the value is a whole number of the range and on its grid."""
@@ -119,18 +130,25 @@ class IntRange(_Range):
 Range = Choice | FloatRange | IntRange
 
 
+def kind_of(value: Any) -> str | None:
+    """Tell by its keys which kind of dimension a mapping or a dimension is, or None."""
+    if isinstance(value, _Dimension):
+        return next(kind for kind, model in KINDS.items() if type(value) is model)
+    return next((kind for kind in KINDS if isinstance(value, dict) and kind in value), None)
+
+
+OneRange = Annotated[
+    Annotated[Choice, Tag("choice")] | Annotated[FloatRange, Tag("float")] | Annotated[IntRange, Tag("int")],
+    Discriminator(kind_of),
+]
+
+
 class PerBackbone(_Dimension):
     """A range of its own for each backbone; `other` serves those that are not named."""
 
-    per_backbone: dict[
-        str,
-        Annotated[
-            Annotated[Choice, Tag("choice")]
-            | Annotated[FloatRange, Tag("float")]
-            | Annotated[IntRange, Tag("int")],
-            Discriminator(lambda value: kind_of(value)),
-        ],
-    ] = Field(min_length=1, description="a range for each backbone, 'other' for the rest")
+    per_backbone: dict[str, OneRange] = Field(
+        min_length=1, description="a range for each backbone, 'other' for the rest"
+    )
 
     def of(self, backbone: str) -> Range | None:
         """Find the range that holds for a backbone, or None where none does."""
@@ -143,13 +161,6 @@ class PerBackbone(_Dimension):
     def holds(self, value: object) -> bool:
         """Tell whether the value lies in the range of any backbone."""
         return any(dimension.holds(value) for dimension in self.per_backbone.values())
-
-
-def kind_of(value: Any) -> str | None:
-    """Tell by its keys which kind of dimension a mapping or a dimension is, or None."""
-    if isinstance(value, _Dimension):
-        return next(kind for kind, model in KINDS.items() if type(value) is model)
-    return next((kind for kind in KINDS if isinstance(value, dict) and kind in value), None)
 
 
 KINDS: dict[str, type[_Dimension]] = {

@@ -1,18 +1,20 @@
 """Mistakes in a space file, told in sentences: file, line, key, what was expected, the nearest name."""
 
 import difflib
+import re
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from search.config.dimensions import KINDS
-from search.config.strict_yaml import Document, KeyPath
+from search.config.strict_yaml import Document, KeyPath, shown
 from search.config.trial_config import TrialConfig, keys_of_config
 
 Tell = Callable[[KeyPath, str], str]
 
-_FORMS = "{choice: [...]}, {float: [low, high]}, {int: [low, high]} or {per_backbone: {...}}"
+_RANGES = "{choice: [...]}, {float: [low, high]}, {int: [low, high]}"
 _EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -23,7 +25,6 @@ _EXPECTED = {
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
     "model_attributes_type": "a mapping of keys to values",
-    "union_tag_not_found": f"a dimension, one of {_FORMS}",
 }
 
 
@@ -37,10 +38,10 @@ def teller(name: str, document: Document, assigned: Collection[KeyPath] = ()) ->
     """
 
     def tell(path: KeyPath, what: str) -> str:
-        by_set = any(key[: len(path)] == path or path[: len(key)] == key for key in assigned)
         line = document.line(path)
+        by_set = any(path[: len(key)] == key[: len(path)] for key in assigned)
         where = "--set" if by_set else f"{name}, line {line}" if line else name
-        return f"{where}: {'.'.join(path)}: {what}."
+        return f"{where}: {shown(path)}: {what}."
 
     return tell
 
@@ -52,17 +53,7 @@ def sentences(error: ValidationError, model: type[BaseModel], tell: Tell) -> lis
 
 def wrong_settings(settings: dict[str, Any], section: str, tell: Tell) -> list[str]:
     """Check settings of trials by their keys; each mistake is a sentence."""
-    fields = keys_of_config()
-    mistakes = []
-    for key, value in settings.items():
-        if key not in fields:
-            mistakes.append(tell((section, key), unknown(key, list(fields))))
-            continue
-        try:
-            _adapter(fields[key]).validate_python(value, strict=True)
-        except ValidationError as error:
-            mistakes += sentences(error, TrialConfig, lambda _, what, key=key: tell((section, key), what))  # type: ignore[misc]
-    return mistakes
+    return [sentence for key in settings for sentence in _wrong_setting(key, settings[key], section, tell)]
 
 
 def unknown(key: str, known: Sequence[str]) -> str:
@@ -76,17 +67,48 @@ def nearest(word: str, words: Collection[str]) -> str:
     return f" (did you mean {found[0]}?)" if found else ""
 
 
+def _wrong_setting(key: str, value: Any, section: str, tell: Tell) -> list[str]:
+    fields, path = keys_of_config(), (section, key)
+    if key not in fields:
+        return [tell(path, unknown(key, list(fields)))]
+    try:
+        _adapter(fields[key]).validate_python(value, strict=True)
+    except ValidationError as error:
+        return sentences(error, TrialConfig, lambda _, what: tell(path, what))
+    return []
+
+
 def _sentence(item: dict[str, Any], model: type[BaseModel], tell: Tell) -> str:
-    location = tuple(str(part) for part in item["loc"])
-    path, kind, got = _without_tags(location), item["type"], item.get("input")
-    if kind == "extra_forbidden":
+    location = tuple(f"[{part}]" if isinstance(part, int) else part for part in item["loc"])
+    path = _without_tags(location)
+    if item["type"] == "extra_forbidden":
         return tell(path, unknown(path[-1], _keys_beside(model, location)))
-    if kind == "missing":
+    if item["type"] == "missing":
         return tell(path, "is missing; add it")
-    if kind == "value_error":
+    if item["type"] == "value_error":
         return tell(path, item["msg"].removeprefix("Value error, "))
-    expected = _EXPECTED.get(kind) or item["msg"].removeprefix("Input should be ")
-    return tell(path, f"expected {expected}, got {got!r}")
+    return tell(path, f"expected {_expected(item, path)}, got {item['input']!r}{_near(item)}")
+
+
+def _expected(item: dict[str, Any], path: KeyPath) -> str:
+    kind, message = item["type"], str(item["msg"]).removeprefix("Input should be ")
+    if kind in ("too_short", "too_long"):
+        return "two numbers [low, high]" if path[-1] in ("float", "int") else "at least one"
+    if kind == "union_tag_not_found":
+        return f"one of {_RANGES}" + ("" if "per_backbone" in path else ", {per_backbone: {...}}")
+    if message.startswith(("greater", "less")):
+        return f"a number {message}"
+    return _EXPECTED.get(kind, message)
+
+
+def _near(item: dict[str, Any]) -> str:
+    """Suggest the nearest name where only some are possible."""
+    got = item["input"]
+    if item["type"] == "literal_error" and isinstance(got, str):
+        return nearest(got, re.findall(r"'([^']*)'", item["ctx"]["expected"]))
+    if item["type"] == "union_tag_not_found" and isinstance(got, dict) and got:
+        return nearest(str(next(iter(got))), KINDS)
+    return ""
 
 
 def _without_tags(path: KeyPath) -> KeyPath:
@@ -109,9 +131,8 @@ def _keys_beside(model: type[BaseModel], location: KeyPath) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
+@cache
 def _adapter(name: str) -> TypeAdapter[Any]:
     field = TrialConfig.model_fields[name]
     annotation: Any = field.annotation
-    for rule in field.metadata:
-        annotation = Annotated[annotation, rule]
-    return TypeAdapter(annotation)
+    return TypeAdapter(Annotated[(annotation, *field.metadata)] if field.metadata else annotation)

@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from search.config.dimensions import PerBackbone
+from search.config.assignments import assign_all, assigned_settings
+from search.config.dimensions import PerBackbone, Range
 from search.config.mistakes import Tell, nearest, sentences, teller, unknown, wrong_settings
 from search.config.space import Space
-from search.config.strict_yaml import Document, KeyPath, read_document, read_value
+from search.config.strict_yaml import Document, KeyPath, read_document
+from search.config.trial_config import TrialConfig, keys_of_config
 from search.errors import SpaceError
 
 
@@ -32,12 +34,21 @@ class Recipe:
 
 @dataclass(frozen=True)
 class SpaceFile:
-    """A space, the recipes that run with it, and the recipes that `--set` contradicts, with the reason."""
+    """A space and its recipes.
+
+    Attributes:
+        space: The space.
+        recipes: The recipes that run.
+        left_out: The recipes that do not, by name, and why.
+        path: The file.
+        named: All recipes that the space names, those that are left out included.
+    """
 
     space: Space
     recipes: tuple[Recipe, ...]
     left_out: Mapping[str, str]
     path: Path
+    named: tuple[Recipe, ...]
 
 
 def spaces_folder() -> Path:
@@ -52,7 +63,7 @@ def read_space(study: str, assignments: Sequence[str], backbones: Collection[str
 
     Args:
         study: A name in `spaces/`, or a YAML file.
-        assignments: What `--set` was given, `KEY=VALUE` each.
+        assignments: What `--set` was given, `KEY=VALUE` each; of two with one key the later one counts.
         backbones: The names that a backbone may have.
 
     Raises:
@@ -60,16 +71,25 @@ def read_space(study: str, assignments: Sequence[str], backbones: Collection[str
     """
     path = _find(study)
     document = read_document(_text_of(path), path.name)
-    assigned = dict(_parse_assignment(text) for text in assignments)
-    for key_path, value in assigned.items():
-        _assign(document.value, key_path, value)
+    assigned, mistakes = assign_all(document.value, assignments)
     tell = teller(path.name, document, assigned)
-    space = _validate(document, tell, backbones)
-    return _without_contradicted(space, tuple(_recipes(space)), assigned, path)
+    space, wrong = _validate(document, tell)
+    mistakes = [*document.mistakes, *mistakes, *wrong]
+    recipes: list[Recipe] = []
+    if space is not None:
+        mistakes += _cross_checks(space, document, tell, backbones)
+        mistakes += _read_recipes(space, tell, backbones, recipes)
+    if mistakes or space is None:
+        raise SpaceError(*dict.fromkeys(mistakes))
+    return _without_contradicted(space, tuple(recipes), assigned, path)
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: Path, backbones: Collection[str]) -> Recipe:
     """Read a recipe file.
+
+    Args:
+        path: The file.
+        backbones: The names that a backbone may have.
 
     Raises:
         SpaceError: One sentence for each mistake.
@@ -77,15 +97,18 @@ def read_recipe(path: Path) -> Recipe:
     document = read_document(_text_of(path), path.name)
     tell = teller(path.name, document)
     known = ["summary", "fixed"]
-    mistakes = [tell((key,), unknown(key, known)) for key in document.value if key not in known]
+    mistakes = [*document.mistakes]
+    mistakes += [tell((key,), unknown(key, known)) for key in document.value if key not in known]
     settings = document.value.get("fixed")
-    if isinstance(settings, dict):
-        mistakes += wrong_settings(settings, "fixed", tell)
-    else:
-        mistakes.append(tell(("fixed",), "expected a mapping of settings"))
+    if not isinstance(settings, dict):
+        raise SpaceError(*mistakes, tell(("fixed",), "expected a mapping of settings"))
+    mistakes += wrong_settings(settings, "fixed", tell)
+    name = settings.get("backbone")
+    if isinstance(name, str) and name not in backbones:
+        mistakes.append(tell(("fixed", "backbone"), _no_backbone(name, backbones)))
     if mistakes:
         raise SpaceError(*mistakes)
-    return Recipe(path.stem, str(document.value.get("summary", "")), dict(settings or {}))  # type: ignore[call-overload]
+    return Recipe(path.stem, str(document.value.get("summary", "")), settings)
 
 
 def _find(study: str) -> Path:
@@ -98,9 +121,9 @@ def _find(study: str) -> Path:
             )
         return path
     if study not in names:
-        near = nearest(study, names)
+        near, known = nearest(study, names), ", ".join(names)
         raise SpaceError(
-            f"--study: no space is called '{study}'{near}; there are {', '.join(names)}, or give a .yaml file."
+            f"--study: no space is called '{study}'{near}; there are {known}, or give a .yaml file."
         )
     return spaces_folder() / f"{study}.yaml"
 
@@ -112,56 +135,26 @@ def _text_of(path: Path) -> str:
         raise SpaceError(f"{path}: cannot be read as UTF-8 text ({error}); give a YAML file.") from error
 
 
-def _parse_assignment(text: str) -> tuple[KeyPath, object]:
-    key, equals, value = text.partition("=")
-    key = key.strip()
-    if not equals or not key:
-        raise SpaceError(f"--set {text}: expected KEY=VALUE, such as --set fixed.image_size=96.")
-    head, _, rest = key.partition(".")
-    path = (head, rest) if head in ("fixed", "free") and rest else tuple(key.split("."))
-    parsed = read_value(key, value)
-    if path[0] == "free" and len(path) == 2 and isinstance(parsed, list):
-        parsed = {"choice": parsed}
-    return path, parsed
-
-
-def _assign(tree: dict[str, Any], path: KeyPath, value: object) -> None:
-    """Set a key; a dimension that becomes fixed is no longer free, and the other way round."""
-    other = {"fixed": "free", "free": "fixed"}.get(path[0])
-    if other and len(path) == 2 and isinstance(tree.get(other), dict):
-        tree[other].pop(path[1], None)
-    for key in path[:-1]:
-        tree = tree.setdefault(key, {})
-        if not isinstance(tree, dict):
-            raise SpaceError(
-                f"--set {'.'.join(path)}: {key} is a value, not a section; leave out what follows it."
-            )
-    tree[path[-1]] = deepcopy(value)
-
-
-def _validate(document: Document, tell: Tell, backbones: Collection[str]) -> Space:
-    """Validate the whole; what pydantic refuses is told and taken out, so that the rest is checked as well."""
-    mistakes: list[str] = []
+def _validate(document: Document, tell: Tell) -> tuple[Space | None, list[str]]:
+    """Validate the whole; what pydantic refuses is told and left out, so that the rest is checked too."""
     value = deepcopy(document.value)
     try:
-        space = Space.model_validate(value)
+        return Space.model_validate(value), []
     except ValidationError as error:
         mistakes = sentences(error, Space, tell)
         for item in error.errors():
             _take_out(value, tuple(str(part) for part in item["loc"][:2]))
-        try:
-            space = Space.model_validate(value)
-        except ValidationError:
-            raise SpaceError(*mistakes) from error
-    mistakes += _cross_checks(space, document, tell, backbones)
-    if mistakes:
-        raise SpaceError(*dict.fromkeys(mistakes))
-    return space
+    try:
+        return Space.model_validate({"study": "study", "data": {"source": "data"}, **value}), mistakes
+    except ValidationError:
+        return None, mistakes
 
 
 def _take_out(tree: dict[str, Any], path: KeyPath) -> None:
     inner = tree.get(path[0])
-    if len(path) == 2 and isinstance(inner, dict):
+    if path[0] == "recipes" and isinstance(inner, list):
+        tree["recipes"] = [name for name in inner if isinstance(name, str)]
+    elif len(path) == 2 and isinstance(inner, dict) and path[0] != "data":
         inner.pop(path[1], None)
     else:
         tree.pop(path[0], None)
@@ -175,12 +168,13 @@ def _cross_checks(space: Space, document: Document, tell: Tell, backbones: Colle
             yield from wrong_settings({key: value}, "free", tell)
         if isinstance(dimension, PerBackbone):
             yield from _uncovered(space, key, dimension, tell)
-        elif space.sampler.name == "grid" and not dimension.values():
+        if space.sampler.name == "grid" and not _has_grid(dimension):
             yield tell(("free", key), "has no grid, which the grid sampler needs; add a step or list choices")
-    for name in space.recipes:
-        if not _recipe_path(name).is_file():
-            near, names = nearest(name, _recipe_names()), ", ".join(_recipe_names())
-            yield tell(("recipes",), f"no recipe is called '{name}'{near}; there are {names}")
+
+
+def _has_grid(dimension: Range | PerBackbone) -> bool:
+    ranges = dimension.per_backbone.values() if isinstance(dimension, PerBackbone) else [dimension]
+    return all(one.values() is not None for one in ranges)
 
 
 def _in_both(document: Document, tell: Tell) -> Iterator[str]:
@@ -200,17 +194,18 @@ def _wrong_backbones(
     section = "free" if "backbone" in space.dimensions else "fixed"
     for name in space.backbones:
         if name not in backbones:
-            yield tell((section, "backbone"), f"no backbone is called '{name}'{nearest(name, backbones)}")
+            yield tell((section, "backbone"), _no_backbone(name, backbones))
+
+
+def _no_backbone(name: str, backbones: Collection[str]) -> str:
+    near = nearest(name, backbones)
+    return f"no backbone is called '{name}'{near or '; there are ' + ', '.join(sorted(backbones))}"
 
 
 def _uncovered(space: Space, key: str, dimension: PerBackbone, tell: Tell) -> Iterator[str]:
     if key == "backbone":
         yield tell(("free", key), "cannot depend on itself; write {choice: [...]}")
         return
-    if space.sampler.name == "grid":
-        yield tell(
-            ("free", key), "differs by backbone, which the grid sampler cannot do; take one range for all"
-        )
     for name in dimension.per_backbone.keys() - {"other", *space.backbones}:
         near = nearest(name, space.backbones)
         yield tell(("free", key, "per_backbone", name), f"is no backbone of this space{near}")
@@ -227,31 +222,41 @@ def _recipe_path(name: str) -> Path:
     return Path(name) if name.endswith((".yaml", ".yml")) else spaces_folder() / "recipes" / f"{name}.yaml"
 
 
-def _recipes(space: Space) -> Iterator[Recipe]:
+def _read_recipes(space: Space, tell: Tell, backbones: Collection[str], found: list[Recipe]) -> Iterator[str]:
+    """Read the recipes of a space into a list; what is wrong with them comes out."""
     for name in dict.fromkeys(space.recipes):
-        yield read_recipe(_recipe_path(name))
+        path = _recipe_path(name)
+        if not path.is_file():
+            near, names = nearest(name, _recipe_names()), ", ".join(_recipe_names())
+            yield tell(("recipes",), f"no recipe is called '{name}'{near}; there are {names}")
+        elif path.stem in [recipe.name for recipe in found]:
+            yield tell(("recipes",), f"two recipes are called '{path.stem}'; rename one")
+        else:
+            try:
+                found.append(read_recipe(path, backbones))
+            except SpaceError as error:
+                yield from error.sentences
 
 
 def _without_contradicted(
     space: Space, recipes: tuple[Recipe, ...], assigned: Mapping[KeyPath, object], path: Path
 ) -> SpaceFile:
-    keys = {key_path[1] for key_path in assigned if len(key_path) == 2 and key_path[0] in ("fixed", "free")}
+    keys = assigned_settings(assigned)
     left_out = {}
     for recipe in recipes:
-        wrong = [
-            key
-            for key in sorted(keys & recipe.settings.keys())
-            if not _allows(space, key, recipe.settings[key])
-        ]
+        wrong = [key for key in recipe.settings if key in keys and not _allows(space, key, recipe.settings)]
         if wrong:
-            left_out[recipe.name] = (
-                f"--set contradicts its {', '.join(f'{key}={recipe.settings[key]}' for key in wrong)}"
-            )
+            named = ", ".join(f"{key}={recipe.settings[key]}" for key in wrong)
+            left_out[recipe.name] = f"--set contradicts its {named}"
     kept = tuple(recipe for recipe in recipes if recipe.name not in left_out)
-    return SpaceFile(space, kept, left_out, path)
+    return SpaceFile(space, kept, left_out, path, recipes)
 
 
-def _allows(space: Space, key: str, value: Any) -> bool:
-    if key in space.dimensions:
-        return space.dimensions[key].holds(value)
-    return bool(space.fixed_settings[key] == value)
+def _allows(space: Space, key: str, settings: Mapping[str, Any]) -> bool:
+    dimension = space.dimensions.get(key)
+    if isinstance(dimension, PerBackbone):
+        dimension = dimension.of(settings.get("backbone", space.backbones[0]))
+    if dimension is not None:
+        return dimension.holds(settings[key])
+    default = TrialConfig.model_fields[keys_of_config()[key]].default
+    return bool(space.fixed_settings.get(key, default) == settings[key])

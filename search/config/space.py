@@ -1,18 +1,27 @@
 """Space: what a space file says, checked."""
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from search.config.dimensions import Dimension
+from search.config.duration import seconds_of
 from search.config.trial_config import TrialConfig
 from search.digests import digest_of
 
 # set by the study as a whole, so no trial may differ in them
 WHOLE_STUDY = ("weights", "n_draws")
-METRICS = ("val_loss", "val_accuracy", "val_auc")
 
 
 class _Section(BaseModel):
@@ -27,7 +36,14 @@ def _legal_name(value: str) -> str:
     return value
 
 
+def _legal_duration(value: object) -> object:
+    if value is not None:
+        seconds_of(value)
+    return value
+
+
 Name = Annotated[str, AfterValidator(_legal_name)]
+Duration = Annotated[str | None, BeforeValidator(_legal_duration)]
 
 
 class Split(_Section):
@@ -36,6 +52,15 @@ class Split(_Section):
     validation: float = Field(default=0.2, gt=0, lt=1)
     test: float = Field(default=0.2, gt=0, lt=1)
     seed: int = Field(default=42, ge=0)
+
+    @model_validator(mode="after")
+    def _leaves_some(self) -> "Split":
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation {self.validation} and test {self.test} leave nothing to train on; "
+                "take less than 1 together"
+            )
+        return self
 
 
 class Data(_Section):
@@ -71,17 +96,17 @@ class Pruner(_Section):
         "median", "percentile", "hyperband", "successive_halving", "patient", "wilcoxon", "none"
     ] = "median"
     startup_trials: int = Field(
-        default=4, ge=0, description="complete trials before median or percentile prunes"
+        default=4, ge=0, description="trials that must have finished a stage before another is pruned in it"
     )
     warmup_epochs: int = Field(
-        default=0, ge=0, description="epochs of each stage in which median does not prune"
+        default=0, ge=0, description="first epochs of each stage in which no trial is pruned"
     )
     percentile: float = Field(
         default=50.0, ge=0, le=100, description="best share kept by percentile, percent"
     )
     reduction_factor: int = Field(default=3, ge=2, description="of hyperband and successive_halving")
     patience: int = Field(
-        default=2, ge=1, description="epochs without a better value before patient ends a stage"
+        default=2, ge=1, description="epochs without a better value before patient asks median"
     )
     p_threshold: float = Field(default=0.1, gt=0, lt=1, description="of wilcoxon")
 
@@ -92,7 +117,12 @@ class Budget(_Section):
     trials: int | None = Field(
         default=40, ge=1, description="trials in all, recipes and failed ones included"
     )
-    timeout: str | None = Field(default=None, description="wall time, such as 90s, 45m, 2h")
+    timeout: Duration = Field(default=None, description="wall time, such as 90s, 45m, 2h")
+
+    @property
+    def timeout_s(self) -> float | None:
+        """The wall time in seconds."""
+        return None if self.timeout is None else seconds_of(self.timeout)
 
 
 class Reuse(_Section):
@@ -102,31 +132,31 @@ class Reuse(_Section):
     n_draws: int = Field(default=4, ge=1, description="augmentation passes that the epochs take in turn")
 
 
-def _optional(field: FieldInfo) -> tuple[Any, FieldInfo]:
-    optional = Field(default=None, alias=field.alias, description=field.description)
+def _fixed_field(field: FieldInfo) -> Any:
     annotation: Any = field.annotation
-    if field.metadata:
-        annotation = Annotated[(annotation, *field.metadata)]
-    return (annotation | None, optional)
+    return Annotated[(annotation, *field.metadata)] if field.metadata else annotation
 
 
-def _free(field: FieldInfo) -> tuple[Any, FieldInfo]:
-    return (Dimension | None, Field(default=None, alias=field.alias, description=field.description))
+def _free_field(field: FieldInfo) -> Any:
+    return Dimension
 
 
-_FIELDS = TrialConfig.model_fields
-Fixed = create_model(
-    "Fixed",
-    __base__=_Section,
-    __doc__="Settings that all trials share.",
-    **{name: _optional(field) for name, field in _FIELDS.items() if name != "n_draws"},
-)
-Free = create_model(
-    "Free",
-    __base__=_Section,
-    __doc__="Settings that the study searches.",
-    **{name: _free(field) for name, field in _FIELDS.items() if name not in WHOLE_STUDY},
-)
+def _settings(name: str, doc: str, of: Callable[[FieldInfo], Any], without: Collection[str]) -> Any:
+    """Make a model with a key for each setting of a trial; a key that the file leaves out is None."""
+    fields: dict[str, Any] = {}
+    for key, field in TrialConfig.model_fields.items():
+        if key not in without:
+            absent = Field(default_factory=lambda: None, alias=field.alias, description=field.description)
+            fields[key] = (of(field), absent)
+    return create_model(name, __base__=_Section, __doc__=doc, **fields)
+
+
+if TYPE_CHECKING:
+    Fixed = _Section
+    Free = _Section
+else:
+    Fixed = _settings("Fixed", "Settings that all trials share.", _fixed_field, ("n_draws",))
+    Free = _settings("Free", "Settings that the study searches.", _free_field, WHOLE_STUDY)
 
 
 class Space(_Section):
@@ -139,20 +169,20 @@ class Space(_Section):
     pruner: Pruner = Pruner()
     budget: Budget = Budget()
     seed: int = Field(default=0, ge=0, description="the study's seed, from which all others derive")
-    fixed: Fixed = Field(default_factory=Fixed)  # type: ignore[valid-type]
-    free: Free = Field(default_factory=Free)  # type: ignore[valid-type]
+    fixed: Fixed = Field(default_factory=Fixed)
+    free: Free = Field(default_factory=Free)
     reuse: Reuse = Reuse()
     recipes: list[str] = Field(default=[], description="fixed schedules that run first, as baselines")
 
     @property
     def fixed_settings(self) -> dict[str, Any]:
         """The fixed settings that the file names, under their keys."""
-        return self.fixed.model_dump(by_alias=True, exclude_none=True)  # type: ignore[attr-defined, no-any-return]
+        return self.fixed.model_dump(by_alias=True, exclude_unset=True)
 
     @property
     def dimensions(self) -> dict[str, Dimension]:
         """The free dimensions under their keys, in the table's order."""
-        fields = type(self.free).model_fields  # type: ignore[attr-defined]
+        fields = type(self.free).model_fields
         pairs = ((field.alias or name, getattr(self.free, name)) for name, field in fields.items())
         return {key: dimension for key, dimension in pairs if dimension is not None}
 
@@ -174,5 +204,5 @@ class Space(_Section):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"budget"})
 
     def digest(self) -> str:
-        """Digest of the identity."""
+        """Give the digest of the identity: 64 hexadecimal digits."""
         return digest_of(self.identity())

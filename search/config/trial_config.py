@@ -2,24 +2,26 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Stage = Literal["head", "tune"]
 STAGES: tuple[Stage, Stage] = ("head", "tune")
 OptimizerName = Literal["adam", "sgd", "rmsprop"]
 
 
-def _legal_unfreeze(value: float | str) -> float | str:
+def _legal_unfreeze(value: object) -> object:
     if isinstance(value, str):
         if not value.strip():
             raise ValueError("is empty; write a share of the blocks, a layer's name or layer:INDEX")
         return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected a share of the blocks, a layer's name or layer:INDEX, got {value!r}")
     if not 0 <= value <= 1:
         raise ValueError(f"{value} is no share of the blocks; write a number from 0.0 to 1.0")
     return float(value)
 
 
-Unfreeze = Annotated[float | str, AfterValidator(_legal_unfreeze)]
+Unfreeze = Annotated[float | str, BeforeValidator(_legal_unfreeze)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -39,7 +41,7 @@ class TrialConfig(BaseModel):
     optimizer: OptimizerName = Field(default="adam", description="the optimizer of both stages")
     unfreeze: Unfreeze = Field(
         default=1.0,
-        description="how deep stage 2 trains: share of the blocks from the top, a layer's name, or layer:INDEX",
+        description="how deep stage 2 trains: share of the blocks, a layer's name, or layer:INDEX",
     )
     head_lr: Positive = Field(default=1e-3, alias="head.lr", description="learning rate of stage 1")
     head_epochs: Epochs = Field(default=10, alias="head.epochs", description="epochs of stage 1")

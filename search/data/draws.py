@@ -36,7 +36,8 @@ def draw_numbers(content: np.ndarray, draw: int, seed: int) -> np.ndarray:
         `(n, N_NUMBERS) float64` in [0, 1).
     """
     with np.errstate(over="ignore"):
-        base = _mixed(content + _mixed(np.uint64(seed) * np.uint64(1_000_003) + np.uint64(draw)))
+        place = np.array([seed, draw], dtype=np.uint64) * np.array([1_000_003, 1], dtype=np.uint64)
+        base = _mixed(content + _mixed(place.sum(keepdims=True)))
         counters = np.arange(1, N_NUMBERS + 1, dtype=np.uint64)
         bits = _mixed(base[:, None] + counters[None, :] * np.uint64(0x9E3779B97F4A7C15))
     return (bits >> np.uint64(11)) * 2.0**-53
@@ -79,11 +80,13 @@ def colours(numbers: np.ndarray, strength: float) -> np.ndarray:
 
 
 def _signed(numbers: np.ndarray) -> np.ndarray:
-    return 2.0 * numbers - 1.0
+    signed: np.ndarray = 2.0 * numbers - 1.0
+    return signed
 
 
 def _mixed(bits: np.ndarray) -> np.ndarray:
     """Mix 64 bits (the finaliser of SplitMix64, Steele, Lea and Flood 2014)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
+    mixed: np.ndarray = bits ^ (bits >> np.uint64(31))
+    return mixed

@@ -36,11 +36,13 @@ class ImageSet:
 
     def images_of(self, split: str) -> np.ndarray:
         """Give the pictures of a split: `(n of the split, px, px, 3) uint8`."""
-        return self.images[self.rows[split]]
+        chosen: np.ndarray = self.images[self.rows[split]]
+        return chosen
 
     def labels_of(self, split: str) -> np.ndarray:
         """Give the labels of a split: `(n of the split,) int64`."""
-        return self.labels[self.rows[split]]
+        chosen: np.ndarray = self.labels[self.rows[split]]
+        return chosen
 
 
 def image_set(

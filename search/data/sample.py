@@ -57,7 +57,7 @@ PINK: Colour = (214, 136, 136)
 DARK: Colour = (34, 28, 30)
 
 
-def draw_sample(folder: Path, *, seed: int = 0, n_per_class: int = 450) -> None:
+def draw_sample(folder: Path, *, seed: int = 0, n_per_class: int = 500) -> None:
     """Draw cats and dogs into `folder/cats/*.png` and `folder/dogs/*.png`, 64 x 64 px RGB.
 
     The pictures are a function of the seed and their place in the row alone: a larger sample begins with the
@@ -125,7 +125,7 @@ class Animal:
 
 
 def _cat(rng: np.random.Generator) -> Animal:
-    ear: Literal["pointed", "folded"] = "folded" if rng.random() < 0.1 else "pointed"
+    ear: Literal["pointed", "folded"] = "folded" if rng.random() < 0.08 else "pointed"
     return Animal(
         ear=ear,
         ear_length=rng.uniform(0.65, 1.0),
@@ -135,7 +135,7 @@ def _cat(rng: np.random.Generator) -> Animal:
         muzzle_width=rng.uniform(0.26, 0.36),
         nose=rng.uniform(0.08, 0.12),
         pupil=rng.uniform(0.2, 0.45),
-        whiskers=rng.random() < 0.92,
+        whiskers=rng.random() < 0.96,
         tongue=False,
         tail_length=rng.uniform(1.6, 2.6),
         tail_width=rng.uniform(0.22, 0.36),
@@ -146,7 +146,7 @@ def _cat(rng: np.random.Generator) -> Animal:
 
 
 def _dog(rng: np.random.Generator) -> Animal:
-    ear: Literal["pricked", "floppy"] = "pricked" if rng.random() < 0.22 else "floppy"
+    ear: Literal["pricked", "floppy"] = "pricked" if rng.random() < 0.18 else "floppy"
     return Animal(
         ear=ear,
         ear_length=rng.uniform(0.55, 0.95),
@@ -154,9 +154,9 @@ def _dog(rng: np.random.Generator) -> Animal:
         ear_angle=rng.uniform(0.5, 0.85),
         muzzle_length=rng.uniform(0.5, 0.9),
         muzzle_width=rng.uniform(0.3, 0.42),
-        nose=rng.uniform(0.17, 0.25),
+        nose=rng.uniform(0.19, 0.27),
         pupil=rng.uniform(0.85, 1.1),
-        whiskers=rng.random() < 0.06,
+        whiskers=rng.random() < 0.03,
         tongue=rng.random() < 0.25,
         tail_length=rng.uniform(0.9, 1.8),
         tail_width=rng.uniform(0.26, 0.44),
@@ -315,8 +315,8 @@ def _floppy(animal: Animal, side: float) -> list[Point]:
 def _eyes(pen: Pen, animal: Animal) -> None:
     for side in (-1.0, 1.0):
         x = 0.4 * side + 0.3 * animal.turn
-        pen.fill(_blob(x, -0.15, 0.25, 0.2), animal.eye)
-        pen.fill(_blob(x, -0.15, 0.18 * animal.pupil, 0.18), DARK)
+        pen.fill(_blob(x, -0.15, 0.28, 0.22), animal.eye)
+        pen.fill(_blob(x, -0.15, 0.2 * animal.pupil, 0.2), DARK)
 
 
 def _muzzle(pen: Pen, animal: Animal) -> None:
@@ -339,7 +339,7 @@ def _muzzle(pen: Pen, animal: Animal) -> None:
 
 _EARS = {"pointed": _pointed, "pricked": _pricked, "folded": _folded, "floppy": _floppy}
 _POSES: tuple[Pose, ...] = ("portrait", "sitting", "standing", "lying")
-_POSE_SHARES = (0.82, 0.12, 0.02, 0.04)
+_POSE_SHARES = (0.84, 0.11, 0.02, 0.03)
 # Where the head is, and its radius, as shares of the picture.
 _PLACES: dict[Pose, tuple[float, float, float]] = {
     "portrait": (0.31, 0.5, 0.46),
@@ -444,7 +444,7 @@ def _photograph(rng: np.random.Generator, scene: Image.Image) -> Image.Image:
     light = np.linspace(start, end, SIDE_PX)
     light = light[:, None, None] if rng.random() < 0.5 else light[None, :, None]
     cast = rng.uniform(0.9, 1.1, 3)
-    noise = rng.normal(0, rng.uniform(1, 6), pixels.shape)
+    noise = rng.normal(0, rng.uniform(1, 5), pixels.shape)
     return Image.fromarray(np.clip(pixels * light * cast + noise, 0, 255).astype(np.uint8))
 
 

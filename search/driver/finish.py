@@ -207,6 +207,7 @@ class _Finish:
             validation=validation,
             test=test,
             baselines=baselines,
+            objective=self._space.objective.metric,
             versions={
                 name: version(name) for name in ("tensorflow", "keras", "optuna", "mlflow", "numpy", "pillow")
             },

@@ -203,7 +203,7 @@ def _check_urls(options: Options) -> None:
 
 
 def _check_backbones(request: Request) -> None:
-    """Refuse picture sizes and weights that a backbone cannot have; what has to be downloaded is not missing."""
+    """Refuse sizes and weights that a backbone cannot have; what must be downloaded is not missing."""
     space, folder = request.file.space, request.options.weights
     if folder is not None and not folder.is_dir():
         raise WeightsError(f"--weights: {folder} is no folder; give the folder that holds the weights files.")

@@ -41,6 +41,7 @@ class Outcome:
 
     Attributes:
         trials: All trials of the study.
+        best: The complete trial with the best value; None where no trial is complete.
         results: Champion and baselines; None where no trial is complete or the run was stopped.
         stopped: Whether the user stopped it.
         seconds: Wall time of this run.
@@ -50,6 +51,7 @@ class Outcome:
     """
 
     trials: list[Trial]
+    best: Trial | None
     results: Results | None
     stopped: bool
     seconds: float
@@ -82,7 +84,7 @@ def read_data(request: Request, store: Store, progress: Progress | None) -> Data
     )
     if space.objective.metric == "val_auc" and len(data.classes) != 2:
         raise DataError(
-            f"objective.metric: val_auc needs two classes, the pictures have {len(data.classes)}; take val_loss."
+            f"objective.metric: val_auc needs two classes, got {len(data.classes)}; take val_loss."
         )
     if not request.options.fresh:
         request.study_file.check_data(data.fingerprint, sizes(data), space.study, request.options.command)
@@ -157,14 +159,15 @@ def _tracking(request: Request, data: DataSet, study: StoredStudy) -> Tracking:
     spool = Spool(options.home / "studies" / f"{space.study}.spool.jsonl")
     tracking = Tracking(options.tracking_uri, spool, space.study, study.uid, options.home / "mlartifacts")
     now = time.time_ns() // 1_000_000
-    fixed = {key: value for key, value in space.fixed_settings.items()}
     params = {
         "metric": space.objective.metric,
         "sampler": space.sampler.name,
         "pruner": space.pruner.name,
         "seed": space.seed,
     }
-    tracking.start_study({"search.version": __version__}, {**params, **fixed}, now, options.command)
+    tracking.start_study(
+        {"search.version": __version__}, {**params, **space.fixed_settings}, now, options.command
+    )
     counts = {key: value for key, value in sizes(data).items() if key != "classes"}
     tracking.log_data(data.name, data.source, data.fingerprint, counts)
     return tracking
@@ -185,4 +188,6 @@ def _close(
     tracking.end_study(status, {}, metrics, time.time_ns() // 1_000_000)  # type: ignore[arg-type]
     waiting = tracking.close(_LONGEST_FLUSH_S)
     seconds = time.monotonic() - started
-    return Outcome(scheduler.trials, results, stopped, seconds, waiting, tracking.problems, programs)
+    return Outcome(
+        scheduler.trials, scheduler.best(), results, stopped, seconds, waiting, tracking.problems, programs
+    )

@@ -1,5 +1,6 @@
 """Summary: what a run came to, as JSON values and as text."""
 
+import shlex
 from collections import Counter
 from typing import Any
 
@@ -12,7 +13,6 @@ from search.scheduler.trial import Trial
 def summary(request: Request, data: DataSet, outcome: Outcome) -> dict[str, Any]:
     """Sum a run up; every value has a JSON form."""
     states = Counter(trial.state for trial in outcome.trials)
-    results = outcome.results
     return {
         "study": request.file.space.study,
         "data": {
@@ -21,9 +21,9 @@ def summary(request: Request, data: DataSet, outcome: Outcome) -> dict[str, Any]
             **sizes(data),
             "quarantined": [{"path": item.path, "reason": item.reason} for item in data.quarantined],
         },
-        "trials": {state: states[state] for state in ("complete", "pruned", "failed")}  # type: ignore[index]
+        "trials": {state: states[state] for state in ("complete", "pruned", "failed")}
         | {"paused": 0, "running": states["running"]},
-        "best": _best(results.champion.trial) if results else None,
+        "best": _best(outcome.best) if outcome.best else None,
         "champion": _champion(request, outcome),
         "baselines": _baselines(outcome),
         "left_out": [{"recipe": name, "reason": why} for name, why in request.file.left_out.items()],
@@ -114,25 +114,33 @@ def _counts_text(found: dict[str, Any]) -> str:
 
 def _best_text(found: dict[str, Any]) -> list[str]:
     best, champion = found["best"], found["champion"]
-    low, high = champion["test_accuracy_interval"]
     settings = ", ".join(f"{key} {_number(value)}" for key, value in best["params"].items())
-    lines = [
-        f"best trial {best['number']}: val_loss {best['val_loss']:.4f}, val_accuracy {best['val_accuracy']:.2%}",
-        f"  {settings}",
-        f"  test: loss {champion['test_loss']:.4f}, accuracy {champion['test_accuracy']:.2%} [{low:.2%}, {high:.2%}]",
-    ]
-    for row in found["baselines"]:
-        if row["test_accuracy"] is None:
-            lines.append(f"recipe {row['recipe']}: {row['state']}")
-            continue
-        low, high = row["champion_ahead_interval"]
-        lines.append(
-            f"recipe {row['recipe']}: val_loss {row['val_loss']:.4f}, val_accuracy {row['val_accuracy']:.2%}, "
-            f"test loss {row['test_loss']:.4f}, accuracy {row['test_accuracy']:.2%}; "
-            f"best trial ahead by {100 * row['champion_ahead']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
-        )
-    where = f"{champion['name']} version {champion['version']}" if champion["version"] else champion["name"]
-    return [*lines, f"champion {where}: {champion['outcome']}"]
+    lines = [f"best trial {best['number']}: {_validation_text(best)}", f"  {settings}"]
+    if champion:
+        low, high = champion["test_accuracy_interval"]
+        accuracy = f"{champion['test_accuracy']:.2%} [{low:.2%}, {high:.2%}]"
+        lines.append(f"  test: loss {champion['test_loss']:.4f}, accuracy {accuracy}")
+    lines += [_baseline_text(row) for row in found["baselines"]]
+    if champion:
+        version = f" version {champion['version']}" if champion["version"] else ""
+        lines.append(f"champion {champion['name']}{version}: {champion['outcome']}")
+    return lines
+
+
+def _baseline_text(row: dict[str, Any]) -> str:
+    if row["val_loss"] is None:
+        return f"recipe {row['recipe']}: {row['state']}"
+    text = f"recipe {row['recipe']}: {_validation_text(row)}"
+    if row["test_loss"] is None:
+        return text
+    low, high = row["champion_ahead_interval"]
+    ahead = f"{100 * row['champion_ahead']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+    test = f"test loss {row['test_loss']:.4f}, accuracy {row['test_accuracy']:.2%}"
+    return f"{text}, {test}; best trial ahead by {ahead}"
+
+
+def _validation_text(row: dict[str, Any]) -> str:
+    return f"val_loss {row['val_loss']:.4f}, val_accuracy {row['val_accuracy']:.2%}"
 
 
 def _number(value: Any) -> str:
@@ -155,6 +163,4 @@ def _commands(request: Request) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    import shlex
-
     return shlex.quote(text)

@@ -1,5 +1,8 @@
 """Augmentation: a program of its own in front of training, uint8 pictures to uint8 pictures."""
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import keras
 import numpy as np
 from keras import ops
@@ -45,11 +48,11 @@ class Augmentation:
         )
 
 
-def _augment(pictures: object, moves: object, changes: object) -> object:
+def _augment(pictures: Any, moves: Any, changes: Any) -> Any:
     moved = ops.image.affine_transform(
         ops.cast(pictures, "float32"), moves, interpolation="bilinear", fill_mode="reflect"
     )
-    brightness, contrast, saturation = (ops.reshape(changes[:, i], (-1, 1, 1, 1)) for i in range(3))  # type: ignore[index]
+    brightness, contrast, saturation = (ops.reshape(changes[:, i], (-1, 1, 1, 1)) for i in range(3))
     grey = ops.sum(moved * ops.convert_to_tensor(_GREY), axis=-1, keepdims=True)
     coloured = grey + (moved - grey) * saturation
     mean = ops.mean(grey, axis=(1, 2, 3), keepdims=True)
@@ -57,11 +60,11 @@ def _augment(pictures: object, moves: object, changes: object) -> object:
     return ops.cast(ops.round(ops.clip(lit, 0.0, 255.0)), "uint8")
 
 
-def _compiled(function):  # type: ignore[no-untyped-def]
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if keras.backend.backend() == "jax":
         import jax
 
-        return jax.jit(function)
+        return cast("Callable[..., Any]", jax.jit(function))
     import tensorflow as tf
 
-    return tf.function(function, reduce_retracing=True)
+    return cast("Callable[..., Any]", tf.function(function, reduce_retracing=True))

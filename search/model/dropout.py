@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 
-class VariableDropout(keras.layers.Layer):
+class VariableDropout(keras.layers.Layer):  # type: ignore[misc]
     """Sets a share of its inputs to zero while training and scales the others up.
 
     Keras' own layer bakes its rate into the program. This one serves during the search, in `plain` as well;

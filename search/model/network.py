@@ -1,5 +1,6 @@
 """Network: a backbone with its preprocessing in front and a new classifier on top."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -66,7 +67,7 @@ class Network:
         }
 
     def n_trained_layers(self, stage: str, unfreeze: float | str) -> int:
-        """Count the layers that a stage trains: those that have something to train, the classifier included."""
+        """Count the layers with something to train that a stage trains, the classifier included."""
         return 1 + sum(bool(layer.trainable_variables) for layer in self._unfrozen(stage, unfreeze))
 
     def _unfrozen(self, stage: str, unfreeze: float | str) -> tuple[keras.Layer, ...]:
@@ -76,7 +77,10 @@ class Network:
         """Put the pretrained weights back and draw a new classifier from the seed."""
         self.restore_backbone()
         shape = self.classifier.kernel.shape
-        self.classifier.kernel.assign(keras.initializers.GlorotUniform(seed=seed)(shape))
+        # Glorot and Bengio 2010, uniform; numpy's numbers are the same under every backend.
+        limit = math.sqrt(6.0 / sum(shape))
+        kernel = np.random.default_rng(seed).uniform(-limit, limit, shape).astype(np.float32)
+        self.classifier.kernel.assign(kernel)
         self.classifier.bias.assign(np.zeros(self.classifier.bias.shape, "float32"))
 
     def restore_backbone(self) -> None:

@@ -63,12 +63,12 @@ def make_optimizer(name: OptimizerName) -> keras.optimizers.Optimizer:
 def forward_program(model: keras.Model, batch_size: int) -> ForwardProgram:
     """Compile a model for inference."""
     if keras.backend.backend() == "jax":
-        from search.model import programs_jax
+        from search.model.programs_jax import Forward as JaxForward
 
-        return programs_jax.Forward(model, batch_size)
-    from search.model import programs_tensorflow
+        return JaxForward(model, batch_size)
+    from search.model.programs_tensorflow import Forward
 
-    return programs_tensorflow.Forward(model, batch_size)
+    return Forward(model, batch_size)
 
 
 def training_program(
@@ -76,9 +76,9 @@ def training_program(
 ) -> TrainingProgram:
     """Compile the training of some variables of a model."""
     if keras.backend.backend() == "jax":
-        from search.model import programs_jax
+        from search.model.programs_jax import Training as JaxTraining
 
-        return programs_jax.Training(model, trained, make_optimizer(optimizer), batch_size)
-    from search.model import programs_tensorflow
+        return JaxTraining(model, trained, make_optimizer(optimizer), batch_size)
+    from search.model.programs_tensorflow import Training
 
-    return programs_tensorflow.Training(model, trained, make_optimizer(optimizer), batch_size)
+    return Training(model, trained, make_optimizer(optimizer), batch_size)

@@ -63,7 +63,7 @@ class Recorder:
 
     def end(self, trial: Trial) -> None:
         """Record how a trial ended."""
-        tags = {"search.state": trial.state, "search.stage": trial.stage}
+        tags: dict[str, str] = {"search.state": trial.state, "search.stage": trial.stage}
         if trial.reason:
             tags["search.reason"] = trial.reason
         metrics: dict[str, float] = {}

@@ -14,26 +14,28 @@ from search.config.dimensions import Choice, FloatRange, PerBackbone, Range
 from search.config.space import Space
 from search.config.trial_config import TrialConfig
 
+Point = tuple[dict[str, Any], dict[str, BaseDistribution]]
+
 
 def suggest(space: Space, trial: optuna.Trial) -> TrialConfig:
     """Ask a trial for every free dimension that its point has: none of `tune.*` where nothing is unfrozen."""
     settings: dict[str, Any] = {}
     ordered = sorted(space.dimensions, key=lambda key: key not in ("backbone", "unfreeze"))
     for key in ordered:
-        if key.startswith("tune.") and space.config({**_first(space), **settings}).unfreeze == 0.0:
+        if key.startswith("tune.") and not space.config({**_first(space), **settings}).tunes:
             continue
         name, dimension = _named(space, key, settings)
         settings[key] = _ask(trial, name, dimension)
-    return space.config(settings)
+    return space.config({**_first(space), **settings})
 
 
-def params_of(space: Space, config: TrialConfig) -> tuple[dict[str, Any], dict[str, BaseDistribution]] | None:
+def params_of(space: Space, config: TrialConfig) -> Point | None:
     """Give the params and distributions of a config, or None where it is no point of the space.
 
     The number of draws is a setting of the study, not a dimension, and does not count.
     """
     settings = config.flat()
-    same = {"n_draws": config.n_draws}
+    same: dict[str, Any] = {"n_draws": config.n_draws}
     params, distributions = {}, {}
     for key in space.dimensions:
         if key not in settings:
@@ -41,8 +43,8 @@ def params_of(space: Space, config: TrialConfig) -> tuple[dict[str, Any], dict[s
         name, dimension = _named(space, key, settings)
         if not dimension.holds(settings[key]):
             return None
-        params[name], distributions[name] = settings[key], _distribution(dimension)
-        same[key] = settings[key]  # type: ignore[assignment]
+        params[name], distributions[name] = settings[key], distribution_of(dimension)
+        same[key] = settings[key]
     return (params, distributions) if space.config({**_first(space), **same}).flat() == settings else None
 
 
@@ -52,8 +54,19 @@ def all_distributions(space: Space) -> dict[str, BaseDistribution]:
     for backbone in space.backbones:
         for key in space.dimensions:
             name, dimension = _named(space, key, {"backbone": backbone})
-            found[name] = _distribution(dimension)
+            found[name] = distribution_of(dimension)
     return found
+
+
+def distribution_of(dimension: Range) -> BaseDistribution:
+    """Give Optuna's distribution of a range; its high end is on the grid, or Optuna would move it and warn."""
+    if isinstance(dimension, Choice):
+        return CategoricalDistribution(dimension.choice)
+    if isinstance(dimension, FloatRange):
+        low, high = dimension.ends()
+        return FloatDistribution(low, high, log=dimension.log, step=dimension.step)
+    first, last = dimension.ends()
+    return IntDistribution(first, last, log=dimension.log, step=dimension.step or 1)
 
 
 def _first(space: Space) -> dict[str, Any]:
@@ -71,20 +84,12 @@ def _named(space: Space, key: str, settings: dict[str, Any]) -> tuple[str, Range
     return f"{key}[{backbone}]", found
 
 
-def _distribution(dimension: Range) -> BaseDistribution:
-    if isinstance(dimension, Choice):
-        return CategoricalDistribution(dimension.choice)
-    if isinstance(dimension, FloatRange):
-        return FloatDistribution(*dimension.float_, log=dimension.log, step=dimension.step)
-    return IntDistribution(*dimension.int_, log=dimension.log, step=dimension.step or 1)
-
-
 def _ask(trial: optuna.Trial, name: str, dimension: Range) -> Any:
     if isinstance(dimension, Choice):
         return trial.suggest_categorical(name, dimension.choice)
     if isinstance(dimension, FloatRange):
-        low, high = dimension.float_
+        low, high = dimension.ends()
         value = trial.suggest_float(name, low, high, log=dimension.log, step=dimension.step)
         return round(value, 12) if dimension.step else value
-    low, high = dimension.int_
-    return trial.suggest_int(name, int(low), int(high), log=dimension.log, step=dimension.step or 1)
+    first, last = dimension.ends()
+    return trial.suggest_int(name, first, last, log=dimension.log, step=dimension.step or 1)

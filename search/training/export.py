@@ -1,4 +1,4 @@
-"""Export: the best weights of a trial as one standard Keras model, for people who do not have this package."""
+"""Export: the best weights of a trial as one standard Keras model, which needs nothing of this package."""
 
 from pathlib import Path
 

@@ -36,7 +36,7 @@ def smoothed(labels: np.ndarray, n_classes: int, smoothing: float) -> np.ndarray
     Returns:
         `(n, n_classes) float32`.
     """
-    one_hot = np.eye(n_classes, dtype=np.float32)[labels]
+    one_hot: np.ndarray = np.eye(n_classes, dtype=np.float32)[labels]
     return (one_hot * (1.0 - smoothing) + smoothing / n_classes).astype(np.float32)
 
 

@@ -44,8 +44,8 @@ def run_plain(
         replicate: As in `Segment`.
 
     Returns:
-        The epochs, whose only training metric is `loss`, and the model, `(n, px, px, 3) uint8` to logits, with
-        the weights of the best epoch.
+        The epochs, whose only training metric is `loss`, and the model with the weights of the best epoch,
+        `(n, px, px, 3) uint8` to logits.
     """
     plain = _Plain(config, images, weights, metric, seed_for(study_seed, "replicate", replicate))
     for stage in config.stages:
@@ -93,7 +93,9 @@ class _Plain:
         order = np.random.default_rng(seed_for(self._seed, f"{stage} order", number)).permutation(len(rows))
         rows = rows[order]
         draw = draw_of_epoch(number - 1, config.n_draws, config.augment)
-        pictures = self._augmentation(self._images.images[rows], self._images.content[rows], draw, config.augment)
+        pictures = self._augmentation(
+            self._images.images[rows], self._images.content[rows], draw, config.augment
+        )
         targets = smoothed(self._images.labels[rows], len(self._images.classes), config.label_smoothing)
         rates = learning_rates(config, stage, number, -(-len(rows) // config.batch_size))
         history = model.fit(

@@ -82,6 +82,21 @@ class SegmentResult:
     ran: frozenset[int]
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a backbone costs on this machine.
+
+    Attributes:
+        seconds_a_picture: Forward pass of one picture, in a batch.
+        width: Numbers that its pooled features have.
+        parameters: Numbers that it has.
+    """
+
+    seconds_a_picture: float
+    width: int
+    parameters: int
+
+
 def better(metric: str, value: float, than: float | None) -> bool:
     """Tell whether a value of a metric beats another; anything beats None, equal does not beat."""
     if than is None:

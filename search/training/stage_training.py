@@ -15,7 +15,7 @@ from search.training.schedule import learning_rates
 from search.training.segment import Progress, Segment, better
 from search.training.workshop import Bench, Workshop
 
-# Steps that run in one call of a program on pictures: bounds the memory and the time until an interrupt is seen.
+# Steps in one call of a program on pictures: bounds the memory, and the time until an interrupt is seen.
 _STEPS_A_CALL = 16
 
 

@@ -16,9 +16,9 @@ from search.training.environment import environment
 from search.training.features import Features
 from search.training.keys import Facts, checkpoint_key
 from search.training.rows import Rows
-from search.training.segment import Epoch, Progress, Segment, SegmentResult
+from search.training.segment import Cost, Epoch, Progress, Segment, SegmentResult
 from search.training.stage_training import StageTraining, predict
-from search.training.workshop import Bench, Workshop
+from search.training.workshop import FORWARD_BATCH, Bench, Workshop
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,17 @@ class Trainer:
         bench.network.restore_backbone()
         bench.network.assign(checkpoint.best)
         return bench
+
+    def cost(self, config: TrialConfig) -> Cost:
+        """Time the forward pass of a config's backbone, after one that compiles it."""
+        images = self._images(config.image_size)
+        bench = self.workshop.bench(config, self._weights(config), len(images.classes))
+        pictures = images.images[:FORWARD_BATCH]
+        bench.features(pictures)
+        started = time.perf_counter()
+        width = bench.features(pictures).shape[1]
+        seconds = (time.perf_counter() - started) / len(pictures)
+        return Cost(seconds, width, bench.network.backbone.count_params())
 
     def _stage(self, segment: Segment) -> _Stage:
         images, weights = self._images(segment.config.image_size), self._weights(segment.config)

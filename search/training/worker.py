@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +14,10 @@ from search.model.backbones import backbone
 from search.model.loading import load_keras
 from search.model.weights import find_weights
 from search.store.entries import Store
-from search.training.segment import Progress, Segment, SegmentResult
+from search.training.segment import Cost, Progress, Segment, SegmentResult
+
+if TYPE_CHECKING:
+    from search.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ class Worker:
 
         save_model(self._trainer.load_best(segment).network, segment.config, path)
 
+    def cost(self, config: TrialConfig) -> Cost:
+        """Time a backbone's forward pass."""
+        return self._trainer.cost(config)
+
     def compiled(self) -> int:
         """Count the training programs made so far."""
         return self._trainer.workshop.compiled
@@ -76,7 +84,7 @@ class Worker:
         return self._images[image_size_px]
 
     @cached_property
-    def _trainer(self) -> "Trainer":  # type: ignore[name-defined]  # noqa: F821
+    def _trainer(self) -> "Trainer":
         load_keras()
         from search.training.rows import Rows
         from search.training.trainer import Trainer

@@ -47,18 +47,16 @@ class Workshop:
         key = (config.backbone, config.image_size, weights, n_classes)
         if key not in self._benches:
             network = Network(backbone(config.backbone), config.image_size, weights, n_classes)
-            programs = (
-                forward_program(model, FORWARD_BATCH)
-                for model in (network.features, network.head, network.whole)
-            )
-            self._benches[key] = Bench(network, *programs)
+            models = (network.features, network.head, network.whole)
+            features, head, whole = (forward_program(model, FORWARD_BATCH) for model in models)
+            self._benches[key] = Bench(network, features, head, whole)
         self._benches.move_to_end(key)
         while len(self._benches) > _MOST_NETWORKS:
             self._benches.popitem(last=False)
         return self._benches[key]
 
     def training(self, bench: Bench, config: TrialConfig, stage: Stage) -> TrainingProgram:
-        """Give the program that trains a stage; learning rate, dropout, decay and weights are its variables."""
+        """Give the program that trains a stage; rates, decay and weights are its variables."""
         trained = bench.network.trained_in(stage, config.unfreeze)
         key = (stage, tuple(trained), config.batch_size, config.optimizer)
         if key not in bench.training:

@@ -89,7 +89,8 @@ class LiveView:
         best = self._best()
         for trial in list(self._trials.values())[-_MOST_ROWS:]:
             value = trial.value(self._metric)
-            last = (trial.epochs["tune"] or trial.epochs["head"] or [None])[-1]
+            epochs = trial.epochs["head"] + trial.epochs["tune"]
+            last = epochs[-1] if epochs else None
             state = f"{trial.state}{' *' if trial is best else ''}"
             table.add_row(
                 str(trial.number),

@@ -17,7 +17,7 @@ class PlainView:
     """
 
     def __init__(self, stream: TextIO, most_trials: int | None) -> None:
-        self._stream, self._of = stream, f"/{most_trials}" if most_trials else ""
+        self._stream, self._most_trials = stream, most_trials
 
     def __enter__(self) -> "PlainView":
         """Begin to watch."""
@@ -44,4 +44,5 @@ class PlainView:
     def ended(self, trial: Trial) -> None:
         """Write the trial's line."""
         recipe = f" [{trial.proposal.recipe}]" if trial.proposal.recipe else ""
-        self.say(f"trial {trial.number + 1}{self._of}{recipe} {settings_text(trial)}: {result_text(trial)}")
+        place = f"{trial.number + 1}/{self._most_trials or '?'}"
+        self.say(f"{place} trial {trial.number}{recipe} {settings_text(trial)}: {result_text(trial)}")

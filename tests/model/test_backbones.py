@@ -5,7 +5,7 @@ import inspect
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import keras
@@ -82,6 +82,8 @@ SLOW = {
     "convnext_large",
     "convnext_xlarge",
 }
+# Their eager tails add up, some 80 cuts each.
+SLOW_AT_EVERY_CUT = {"densenet121", "efficientnet_b0", "efficientnet_v2_b0"}
 ONE_A_FAMILY = {
     "mobilenet": "mobilenet_025",
     "mobilenet_v2": "mobilenet_v2_035",
@@ -101,17 +103,11 @@ ONE_A_FAMILY = {
 }
 
 
-def rows(names: Iterator[str], slow: set[str]) -> list[object]:
+def rows(names: Iterable[str], slow: set[str]) -> list[object]:
     return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in names]
 
 
-every_row = pytest.mark.parametrize("name", rows(iter(BACKBONES), SLOW))
-one_row_a_family = pytest.mark.parametrize("name", rows(iter(ONE_A_FAMILY.values()), SLOW | {"densenet121"}))
-
-
-def random_model(name: str, seed: int = 0) -> tuple[Backbone, keras.Model]:
-    row = backbone(name)
-    return row, build_backbone(row, row.smallest_px, None, seed)
+every_row = pytest.mark.parametrize("name", rows(BACKBONES, SLOW))
 
 
 def layers_of(model: keras.Model) -> Iterator[keras.Layer]:
@@ -139,6 +135,15 @@ def batch_of(row: Backbone, n: int = 2) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
+def calibrate(model: keras.Model, pictures: np.ndarray) -> None:
+    """Give BatchNormalization the statistics of these pictures: random weights would let the signal die."""
+    for layer in normalizations(model):
+        layer.trainable, layer.momentum = True, 0.0
+    model(pictures, training=True)
+    for layer in normalizations(model):
+        layer.trainable = False
+
+
 @pytest.fixture(autouse=True)
 def free_memory() -> Iterator[None]:
     """The largest rows take gigabytes; models hang on cycles that only the collector frees."""
@@ -146,20 +151,29 @@ def free_memory() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.fixture(scope="module", params=rows(ONE_A_FAMILY.values(), SLOW | SLOW_AT_EVERY_CUT))
+def one_of_a_family(request: pytest.FixtureRequest) -> tuple[Backbone, keras.Model]:
+    row = backbone(request.param)
+    model = build_backbone(row, row.smallest_px, None, seed=0)
+    calibrate(model, batch_of(row, 8) / np.float32(128) - 1)
+    return row, model
+
+
 @every_row
 def test_a_row_is_built_cut_and_counted(name: str) -> None:
-    row, model = random_model(name)
+    row = backbone(name)
+    model = build_backbone(row, row.smallest_px, None, seed=0)
     graph = graph_of(model)
     bridges = [i for i in range(1, len(graph.sources) - 1) if is_bridge(graph.sources, i)]
     assert [cut.position for cut in cuts(model)] == bridges
     assert len(bridges) == N_CUTS.get(name, len(bridges))
 
     parts = blocks(model)
-    suffixless = name.removesuffix("_" + name.rpartition("_")[2])
-    assert len(parts) == N_BLOCKS.get(name) or len(parts) == N_BLOCKS[suffixless]
-    assert sorted(id(operation) for block in parts for operation in block.operations) == sorted(
-        id(operation) for operation in model.operations
-    )
+    without_width = name.rpartition("_")[0]
+    assert len(parts) == N_BLOCKS.get(name, N_BLOCKS.get(without_width))
+    in_blocks = [operation for block in parts for operation in block.operations]
+    assert len(in_blocks) == len(model.operations)
+    assert set(in_blocks) == set(model.operations)
 
     assert all(not layer.trainable for layer in normalizations(model))
     assert all(getattr(layer, "rate", 0) == 0 for layer in layers_of(model))
@@ -171,41 +185,45 @@ def test_a_row_is_built_cut_and_counted(name: str) -> None:
         split(model, Cut(graph.operations[not_a_cut].name, not_a_cut, (1, 1, 1)))
 
 
-@one_row_a_family
-def test_prefix_and_tail_equal_the_whole_at_every_cut(name: str) -> None:
-    row, model = random_model(name)
-    pictures = batch_of(row).astype("float32") / 128 - 1
-    whole = np.asarray(model(pictures))
-    assert np.ptp(whole) > 0
-    for cut in cuts(model):
+def test_prefix_and_tail_equal_the_whole_at_every_cut(one_of_a_family: tuple[Backbone, keras.Model]) -> None:
+    row, model = one_of_a_family
+    pictures = batch_of(row, 1) / np.float32(128) - 1
+    places = cuts(model)
+    graph = graph_of(model)
+    everything = keras.Model(model.inputs[0], [graph.outputs[cut.position] for cut in places] + model.outputs)
+    *carried, whole = everything(pictures)
+    assert np.ptp(np.asarray(whole)) > 0
+    for i, (cut, tensor) in enumerate(zip(places, carried, strict=True)):
         prefix, tail = split(model, cut)
-        carried = prefix(pictures)
-        assert tuple(carried.shape[1:]) == cut.shape
-        np.testing.assert_array_equal(np.asarray(tail(carried)), whole, err_msg=cut.name)
+        assert tuple(tensor.shape[1:]) == cut.shape
+        np.testing.assert_array_equal(np.asarray(tail(tensor)), np.asarray(whole), err_msg=cut.name)
+        if i % 8 == 0:
+            np.testing.assert_array_equal(np.asarray(prefix(pictures)), np.asarray(tensor), err_msg=cut.name)
         shared = [id(variable) for part in (prefix, tail) for variable in part.weights]
         assert sorted(shared) == sorted(id(variable) for variable in model.weights)
 
 
-@one_row_a_family
-def test_batch_normalization_stays_bit_equal_through_stage_2(name: str) -> None:
-    row, model = random_model(name)
+def test_batch_normalization_stays_bit_equal_through_stage_2(
+    one_of_a_family: tuple[Backbone, keras.Model],
+) -> None:
+    row, model = one_of_a_family
     pictures = keras.Input((row.smallest_px, row.smallest_px, 3), dtype="uint8")
     pooled = keras.layers.GlobalAveragePooling2D()(model(preprocess(row, pictures), training=False))
     whole = keras.Model(pictures, keras.layers.Dense(2)(pooled))
+    # Eager, since tracing takes longer than the step.
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    # Adam moves whatever has a gradient, however small; eager, since tracing takes longer than the steps.
-    whole.compile(keras.optimizers.Adam(1e-3), loss, run_eagerly=True)
+    whole.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=True)
     trained = [variable for layer in unfrozen_layers(model, 1.0) for variable in layer.trainable_variables]
     still = [variable for layer in normalizations(model) for variable in layer.variables]
-    before = [np.array(variable) for variable in still], [np.array(variable) for variable in trained]
+    trained_before, still_before = ([np.array(v) for v in part] for part in (trained, still))
 
-    whole.fit(batch_of(row, 8), np.arange(8) % 2, batch_size=4, epochs=1, verbose=0)
+    whole.fit(batch_of(row, 8), np.arange(8) % 2, batch_size=8, verbose=0)
 
-    assert len(still) == 4 * len(normalizations(model))
-    for variable, value in zip(still, before[0], strict=True):
+    assert len(still) >= 3 * len(normalizations(model))  # Inception's have no gamma
+    for variable, value in zip(still, still_before, strict=True):
         np.testing.assert_array_equal(np.array(variable), value, err_msg=variable.path)
-    moved = [not np.array_equal(np.array(v), value) for v, value in zip(trained, before[1], strict=True)]
-    assert sum(moved) > len(moved) / 2
+    moved = [not np.array_equal(np.array(v), value) for v, value in zip(trained, trained_before, strict=True)]
+    assert np.mean(moved) > 0.9  # a saturated gate of random weights has no gradient
 
 
 def test_keras_own_backbone_moves_its_batch_normalization_in_fit() -> None:
@@ -220,7 +238,7 @@ def test_keras_own_backbone_moves_its_batch_normalization_in_fit() -> None:
     assert not np.array_equal(np.array(normalizations(model)[0].moving_mean), before)
 
 
-@every_row
+@pytest.mark.parametrize("name", rows(ONE_A_FAMILY.values(), SLOW))
 def test_files_and_addresses_are_those_that_keras_asks_for(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,13 +251,21 @@ def test_files_and_addresses_are_those_that_keras_asks_for(
     constructor = getattr(keras.applications, row.constructor)
     width = {} if row.alpha is None else {"alpha": row.alpha}
     for file in row.files:
-        px = max(file.image_size_px, row.smallest_px) if len(row.files) > 1 else row.smallest_px
+        px = file.image_size_px if len(row.files) > 1 else row.smallest_px
         with pytest.raises(Exception, match="URL fetch failure") as caught:
             constructor(include_top=False, weights="imagenet", input_shape=(px, px, 3), **width)
         assert f"failure on {file.address}:" in str(caught.value)
-        assert file.file_hash is None or file.file_hash in inspect.getsource(
-            sys.modules[constructor.__module__]
-        ) + inspect.getsource(keras.src.applications.resnet)
+
+
+def test_hashes_are_those_that_keras_checks() -> None:
+    for row in BACKBONES.values():
+        module = keras.src.applications.resnet if row.family == "resnet_v2" else None
+        source = inspect.getsource(module or getattr(keras.src.applications, row.family))
+        has_hashes = "file_hash=" in source
+        assert all((file.file_hash is not None) == has_hashes for file in row.files)
+        assert all(file.file_hash in source for file in row.files if has_hashes)
+    hashes = [file.file_hash for row in BACKBONES.values() for file in row.files if file.file_hash]
+    assert len(hashes) == len(set(hashes))
 
 
 def test_every_row_has_a_name_of_its_own_and_a_family_of_keras() -> None:

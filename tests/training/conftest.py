@@ -69,6 +69,8 @@ def make_config() -> MakeConfig:
             "head.lr": 3e-3,
             "tune.lr_ratio": 0.3,
         }
-        return TrialConfig.model_validate(values | {key.replace("__", "."): settings[key] for key in settings})
+        return TrialConfig.model_validate(
+            values | {key.replace("__", "."): settings[key] for key in settings}
+        )
 
     return make

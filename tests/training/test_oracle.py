@@ -29,14 +29,18 @@ SETTINGS = {
 }
 
 
-def run_segments(trainer: Trainer, config: TrialConfig, owner: str | None = None) -> tuple[list[Epoch], Segment]:
+def run_segments(
+    trainer: Trainer, config: TrialConfig, owner: str | None = None
+) -> tuple[list[Epoch], Segment]:
     """Run a trial epoch by epoch, as the driver does."""
     from search.training.segment import stage_ended
 
     epochs: dict[str, list[Epoch]] = {"head": [], "tune": []}
     segment = None
     for stage in config.stages:
-        while not stage_ended(config, stage, [epoch.metrics["val_loss"] for epoch in epochs[stage]], "val_loss"):
+        while not stage_ended(
+            config, stage, [epoch.metrics["val_loss"] for epoch in epochs[stage]], "val_loss"
+        ):
             known = len(epochs[stage])
             segment = Segment(config, stage, known + 1, known, len(epochs["head"]), "val_loss", 0, 0, owner)
             epochs[stage] += trainer.run(segment).epochs
@@ -61,6 +65,8 @@ def test_segments_equal_plain(
     np.testing.assert_array_equal(trainer.predict_best(last, "test"), logits)
 
 
-def test_two_stages_learn_what_is_there(tmp_path: Path, make_trainer: Callable, make_config: Callable) -> None:
+def test_two_stages_learn_what_is_there(
+    tmp_path: Path, make_trainer: Callable, make_config: Callable
+) -> None:
     epochs, _ = run_segments(make_trainer(tmp_path), make_config(head__epochs=6, head__lr=0.01))
     assert epochs[-1].metrics["val_accuracy"] > 0.9

@@ -59,7 +59,9 @@ def test_a_segment_of_many_epochs_equals_one_of_each(
 ) -> None:
     _, config, expected, _ = whole
     trainer = make_trainer(tmp_path)
-    got = metrics_of(trainer.run(segment(config, "head", 3, 3))) + metrics_of(trainer.run(segment(config, "tune", 3, 3)))
+    got = metrics_of(trainer.run(segment(config, "head", 3, 3))) + metrics_of(
+        trainer.run(segment(config, "tune", 3, 3))
+    )
     assert got == expected
 
 
@@ -100,7 +102,9 @@ def test_a_damaged_checkpoint_is_noticed_and_trained_again(
     assert metrics_of(trainer.run(segment(longer, "tune", 4, 3)))[:3] == expected[3:]
 
 
-def test_trials_with_the_same_beginning_share_it(whole: tuple, tmp_path: Path, make_trainer: Callable) -> None:
+def test_trials_with_the_same_beginning_share_it(
+    whole: tuple, tmp_path: Path, make_trainer: Callable
+) -> None:
     home, config, expected, _ = whole
     shutil.copytree(home, tmp_path / "copy")
     trainer = make_trainer(tmp_path / "copy")
@@ -117,7 +121,9 @@ def test_an_owner_shares_with_nobody(whole: tuple, tmp_path: Path, make_trainer:
     owned = trainer.run(segment(config, "head", 3, 3, owner="study/7"))
     assert owned.ran == {1, 2, 3}
     assert metrics_of(owned) == expected[:3]
-    assert make_trainer(tmp_path / "copy").run(segment(config, "head", 3, 3, owner="study/7")).ran == frozenset()
+    assert (
+        make_trainer(tmp_path / "copy").run(segment(config, "head", 3, 3, owner="study/7")).ran == frozenset()
+    )
 
 
 def test_a_program_is_compiled_once_for_many_trials(
@@ -146,7 +152,9 @@ def test_replicates_and_study_seeds_have_numbers_of_their_own(
 ) -> None:
     trainer, config = make_trainer(tmp_path), make_config()
     losses = {
-        (seed, replicate): trainer.run(Segment(config, "head", 1, 0, 2, "val_loss", seed, replicate)).epochs[0].metrics["val_loss"]
+        (seed, replicate): trainer.run(Segment(config, "head", 1, 0, 2, "val_loss", seed, replicate))
+        .epochs[0]
+        .metrics["val_loss"]
         for seed in (0, 1)
         for replicate in (0, 1)
     }
@@ -171,7 +179,9 @@ def test_stage_2_leaves_batch_normalization_as_it_is(
     trainer, config = make_trainer(tmp_path), make_config(unfreeze=1.0, tune__lr_ratio=10.0)
     trainer.run(segment(config, "head", 2))
     network = trainer.workshop.bench(config, trainer._weights(config), 2).network
-    layers = [layer for layer in network.backbone.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    layers = [
+        layer for layer in network.backbone.layers if isinstance(layer, keras.layers.BatchNormalization)
+    ]
     before = [np.array(variable) for layer in layers for variable in layer.variables]
     kernel = np.array(network.backbone.layers[1].weights[0])
     trainer.run(segment(config, "tune", 2))
@@ -202,9 +212,10 @@ def test_a_killed_checkpoint_leaves_the_one_before(
     def killed(self: StageTraining, number: int, value: float) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(StageTraining, "checkpoint", killed)
-        trainer.run(segment(config, "head", 2, 3))
+        with pytest.raises(KeyboardInterrupt):
+            trainer.run(segment(config, "head", 2, 3))
     resumed = make_trainer(tmp_path).run(segment(config, "head", 3, 3))
     assert resumed.ran == {2, 3}
     assert Rows(tmp_path / "epochs").runs() == 4

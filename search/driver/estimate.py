@@ -1,0 +1,105 @@
+"""Estimate: what a study will take in time and disk, before it takes it."""
+
+from statistics import mean
+from typing import Any
+
+from search.config.dimensions import Choice, PerBackbone
+from search.config.space import Space
+from search.config.trial_config import TrialConfig
+from search.data.table import DataSet
+from search.driver.request import Request
+from search.executor.executor import InlineExecutor
+from search.training.segment import Cost
+from search.training.worker import WorkerPlan
+from search.view.lines import duration_text
+
+# A training step goes forward through all, and back through what is unfrozen at about twice the cost of
+# going forward (Kaplan et al. 2020, section 2.1).
+_BACKWARD = 2.0
+
+# Loading Keras, building and compiling, MLflow's start and the final evaluation: measured on two cores.
+_START_S = 30.0
+_COMPILE_S = 12.0
+
+_FLOAT_BYTES = 4
+# A checkpoint of stage 2: running and best weights, and Adam's two moments.
+_COPIES = 4
+
+
+def estimate_text(request: Request, data: DataSet) -> str:
+    """Estimate a study from one timed forward pass of each backbone; nothing is trained.
+
+    Returns:
+        Three lines: what was measured, the time without pruning, the disk.
+    """
+    space, options = request.file.space, request.options
+    plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights)
+    executor = InlineExecutor(plan, lambda stage, epoch, share: None)
+    configs = {name: _typical(space, name) for name in space.backbones}
+    costs = {name: executor.submit("cost", config).result() for name, config in configs.items()}
+    executor.close()
+    trials = space.budget.trials
+    searched = [_trial_seconds(configs[name], costs[name], data) for name in space.backbones]
+    recipes = [
+        _trial_seconds(config, costs[config.backbone], data)
+        for config in request.recipes.values()
+        if config.backbone in costs
+    ]
+    lines = [
+        f"{name}: {1000 * cost.seconds_a_picture:.1f} ms a picture forward" for name, cost in costs.items()
+    ]
+    lines.append(_time_text(space, trials, mean(searched), sum(recipes), len(recipes), request.timeout_s))
+    disk = _disk_bytes(space, configs, costs, data, trials or 0)
+    return "\n".join([*lines, f"disk: about {disk / 1e6:.0f} MB in {options.home}"])
+
+
+def _time_text(
+    space: Space,
+    trials: int | None,
+    a_trial_s: float,
+    recipes_s: float,
+    n_recipes: int,
+    timeout_s: float | None,
+) -> str:
+    limit = f"; at most {duration_text(timeout_s)} by --timeout" if timeout_s else ""
+    if trials is None:
+        return f"time: about {duration_text(a_trial_s)} a trial before pruning, no limit of trials{limit}"
+    compiled = _COMPILE_S * 2 * len(space.backbones)
+    whole = _START_S + compiled + recipes_s + max(0, trials - n_recipes) * a_trial_s
+    return f"time: about {duration_text(whole)} for {trials} trials before pruning{limit}"
+
+
+def _typical(space: Space, backbone: str) -> TrialConfig:
+    """The config in the middle of the space."""
+    settings: dict[str, Any] = {"backbone": backbone}
+    for key, dimension in space.dimensions.items():
+        found = dimension.of(backbone) if isinstance(dimension, PerBackbone) else dimension
+        if key == "backbone" or found is None:
+            continue
+        if isinstance(found, Choice):
+            settings[key] = found.choice[len(found.choice) // 2]
+        else:
+            middle = mean(float(end) for end in found.ends())
+            whole = all(isinstance(end, int) for end in found.ends())
+            settings[key] = round(middle) if whole else middle
+    return space.config(settings)
+
+
+def _trial_seconds(config: TrialConfig, cost: Cost, data: DataSet) -> float:
+    n_train, n_validation = (len(data.indices(split)) for split in ("train", "validation"))
+    depth = config.unfreeze if isinstance(config.unfreeze, float) else 0.5
+    epoch_s = cost.seconds_a_picture * (n_train * (1 + _BACKWARD * depth) + n_validation)
+    return epoch_s * config.tune_epochs if config.tunes else 0.0
+
+
+def _disk_bytes(
+    space: Space, configs: dict[str, TrialConfig], costs: dict[str, Cost], data: DataSet, trials: int
+) -> float:
+    n_train, n_all = len(data.indices("train")), len(data.table)
+    pictures = n_all * configs[space.backbones[0]].image_size ** 2 * 3
+    augment = space.dimensions.get("augment")
+    strengths = len(getattr(augment, "values", list)() or [0]) if augment else 1
+    draws = 1 + (strengths - 1) * space.reuse.n_draws
+    features = sum(n_train * cost.width * _FLOAT_BYTES * draws for cost in costs.values())
+    largest = max(cost.parameters for cost in costs.values())
+    return pictures + features + trials * largest * _FLOAT_BYTES * _COPIES

@@ -1,0 +1,106 @@
+"""Programs under JAX: one scan over the full batches, and one step for the rest."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+
+class Forward:
+    """A model in inference. See `ForwardProgram`."""
+
+    def __init__(self, model: keras.Model, batch_size: int) -> None:
+        self._model, self._batch_size = model, batch_size
+        self._run = jax.jit(
+            lambda trainable, others, inputs: model.stateless_call(trainable, others, inputs, training=False)[
+                0
+            ]
+        )
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Run the model over all inputs, `batch_size` at a time."""
+        trainable = [variable.value for variable in self._model.trainable_variables]
+        others = [variable.value for variable in self._model.non_trainable_variables]
+        starts = range(0, len(inputs), self._batch_size)
+        batches = (inputs[start : start + self._batch_size] for start in starts)
+        return np.concatenate([np.asarray(self._run(trainable, others, batch)) for batch in batches])
+
+
+class Training:
+    """Training steps of a model under one optimizer. See `TrainingProgram`."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        trained: list[keras.Variable],
+        optimizer: keras.optimizers.Optimizer,
+        batch_size: int,
+    ) -> None:
+        self.optimizer = optimizer
+        optimizer.build(trained)
+        # Keras would bake its value into the compiled step, so the decay is applied here.
+        self._decay, optimizer.weight_decay = optimizer.weight_decay, None
+        self._model, self._trained, self._batch_size = model, trained, batch_size
+        chosen = {id(variable) for variable in trained}
+        self._others = [variable for variable in model.variables if id(variable) not in chosen]
+        self._loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        self._lr = next(
+            i for i, variable in enumerate(optimizer.variables) if variable is optimizer._learning_rate
+        )
+        self._scan = jax.jit(lambda state, decay, batches: jax.lax.scan(self._stepper(decay), state, batches))
+
+    def reset(self, weight_decay: float) -> None:
+        """Empty the optimizer's state and set its decoupled weight decay."""
+        for variable in self.optimizer.variables:
+            variable.assign(jnp.zeros(variable.shape, variable.dtype))
+        self._decay.assign(weight_decay)
+
+    def run(self, inputs: np.ndarray, targets: np.ndarray, lrs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Train one step for each batch of the inputs, in order."""
+        state = tuple(
+            [v.value for v in group] for group in (self._trained, self._others, self.optimizer.variables)
+        )
+        n_full = len(inputs) // self._batch_size
+        logits, losses = [], []
+        for first, last, size in (
+            (0, n_full, self._batch_size),
+            (n_full, len(lrs), len(inputs) % self._batch_size),
+        ):
+            if first == last:
+                continue
+            rows = slice(first * self._batch_size, first * self._batch_size + (last - first) * size)
+            batches = (_in_batches(inputs[rows], size), _in_batches(targets[rows], size), lrs[first:last])
+            state, (outputs, loss) = self._scan(state, self._decay.value, batches)
+            logits.append(np.asarray(outputs).reshape(-1, targets.shape[1]))
+            losses.append(np.asarray(loss))
+        for group, values in zip((self._trained, self._others, self.optimizer.variables), state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+        return np.concatenate(logits), np.concatenate(losses)
+
+    def _stepper(self, decay: Any) -> Any:
+        gradients_of = jax.value_and_grad(self._forward, has_aux=True)
+
+        def step(state: Any, batch: Any) -> Any:
+            trained, others, optimizer = state
+            inputs, targets, lr = batch
+            (loss, (outputs, others)), gradients = gradients_of(trained, others, inputs, targets)
+            optimizer = [*optimizer[: self._lr], lr, *optimizer[self._lr + 1 :]]
+            decayed = [value - value * decay * lr for value in trained]
+            trained, optimizer = self.optimizer.stateless_apply(optimizer, gradients, decayed)
+            return (trained, others, optimizer), (outputs, loss)
+
+        return step
+
+    def _forward(self, trained: Any, others: Any, inputs: Any, targets: Any) -> Any:
+        pairs = [*zip(self._trained, trained, strict=True), *zip(self._others, others, strict=True)]
+        with keras.StatelessScope(state_mapping=pairs) as scope:
+            outputs = self._model(inputs, training=True)
+            loss = self._loss(targets, outputs)
+        return loss, (outputs, [scope.get_current_value(variable) for variable in self._others])
+
+
+def _in_batches(values: np.ndarray, size: int) -> np.ndarray:
+    return values.reshape(-1, size, *values.shape[1:])
