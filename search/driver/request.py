@@ -7,21 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from search.config.read import SpaceFile, read_space, spaces_folder
+from search.config.extras import check_sampler
+from search.config.read import Recipe, SpaceFile, read_space, spaces_folder
 from search.config.trial_config import TrialConfig
 from search.data.download import ByteProgress
 from search.data.folders import find_pictures
 from search.data.sources import SAMPLE, Source, find_source, local_source
 from search.driver.study_file import StudyFile
-from search.errors import DataError, SpaceError, StudyError, WeightsError
+from search.errors import DataError, StudyError, WeightsError
 from search.model.backbones import BACKBONES, backbone, check_image_size
 from search.model.loading import load_keras
 from search.model.weights import weights_at_hand
 from search.recorder.client import check_uri
+from search.scheduler.steps import most_head_epochs
 from search.urls import without_password
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True)
@@ -94,10 +93,17 @@ class Request:
 
     @property
     def recipes(self) -> dict[str, TrialConfig]:
-        """The configs of the recipes. One that names no backbone takes the first of the space."""
-        space = self.file.space
-        first = {"backbone": space.backbones[0]}
-        return {recipe.name: space.config({**first, **recipe.settings}) for recipe in self.file.recipes}
+        """The configs of the recipes that run. One that names no backbone takes the first of the space."""
+        return {recipe.name: self._config(recipe) for recipe in self.file.recipes}
+
+    @property
+    def most_head_epochs(self) -> int:
+        """The most epochs of stage 1, recipes that are left out included: the same at every start."""
+        return most_head_epochs(self.file.space, [self._config(recipe) for recipe in self.file.named])
+
+    def _config(self, recipe: Recipe) -> TrialConfig:
+        first = {"backbone": self.file.space.backbones[0]}
+        return self.file.space.config({**first, **recipe.settings})
 
 
 def check(options: Options, env: Mapping[str, str] = os.environ) -> Request:
@@ -109,12 +115,12 @@ def check(options: Options, env: Mapping[str, str] = os.environ) -> Request:
     if options.data == SAMPLE:
         options = replace(options, study=_sample_study(options.study))
     file = read_space(options.study, options.assignments, BACKBONES)
-    timeout_s = seconds_of(file.space.budget.timeout) if file.space.budget.timeout else None
+    check_sampler(file.space.sampler.name)
     _check_urls(options)
     source = local_source(file.space.data.source, options.data, options.home, env)
     if source is not None and source.kind != "sample":
         find_pictures(source.folder)
-    request = Request(options, file, source, timeout_s)
+    request = Request(options, file, source, file.space.budget.timeout_s)
     _check_backbones(request)
     if not options.fresh:
         request.study_file.check_space(file.space, options.command)
@@ -134,7 +140,7 @@ def locate(request: Request, env: Mapping[str, str], progress: ByteProgress | No
     source = find_source(name, options.data, options.home, env, study_exists=exists, progress=progress)
     if source.kind != "sample":
         return replace(request, source=source)
-    sample = check(replace(options, data=SAMPLE), env)
+    sample = check(replace(options, study=name, data=SAMPLE), env)
     return replace(sample, source=source)
 
 
@@ -169,20 +175,6 @@ def _fetch(request: Request, config: TrialConfig, others: Sequence[str]) -> None
         fetch_weights(row, config.image_size, config.weights, folder, others)
 
 
-def seconds_of(text: str) -> float:
-    """Read a duration such as `90s`, `45m`, `2h` or `1.5d`.
-
-    Raises:
-        SpaceError: It is none.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or float(match[1]) <= 0:
-        raise SpaceError(
-            f"--timeout: '{text}' is no duration; write a number and a unit, such as 90s, 45m or 2h."
-        )
-    return float(match[1]) * _SECONDS[match[2]]
-
-
 def _sample_study(study: str) -> str:
     name = study if study.endswith("-sample") else f"{study}-sample"
     if not (spaces_folder() / f"{name}.yaml").is_file():
@@ -200,6 +192,11 @@ def _check_urls(options: Options) -> None:
         )
     if options.tracking is not None:
         check_uri(options.tracking)
+    if options.storage_url == options.tracking_uri:
+        raise StudyError(
+            f"--storage and --tracking-uri both name {without_password(options.storage_url)}, but Optuna and "
+            "MLflow cannot share one database; give each its own."
+        )
 
 
 def _check_backbones(request: Request) -> None:

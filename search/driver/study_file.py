@@ -9,6 +9,8 @@ from search.config.space import Space
 from search.errors import StudyError
 from search.store.files import write_whole
 
+_DATA_KEYS = ("fingerprint", "counts")
+
 
 @dataclass(frozen=True)
 class StudyFile:
@@ -58,7 +60,7 @@ class StudyFile:
 
     def write(self, space: Space, fingerprint: str, counts: dict[str, Any]) -> None:
         """Note what the study is."""
-        data = {"fingerprint": fingerprint, "counts": counts}
+        data = dict(zip(_DATA_KEYS, (fingerprint, counts), strict=True))
         write_whole(self.path, json.dumps({"space": space.identity(), "data": data}, indent=1))
 
     def delete(self) -> None:
@@ -69,12 +71,12 @@ class StudyFile:
         if not self.exists():
             return {}
         try:
-            content: dict[str, Any] = json.loads(self.path.read_text())
-        except ValueError as error:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            return {"space": content["space"], "data": {key: content["data"][key] for key in _DATA_KEYS}}
+        except (ValueError, KeyError, TypeError) as error:
             raise StudyError(
                 f"{self.path} is damaged ({error}); delete it, and the study goes on."
             ) from error
-        return content
 
 
 def _ways_out(command: str) -> str:

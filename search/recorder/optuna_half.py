@@ -2,11 +2,14 @@
 
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
 import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -24,6 +27,8 @@ _STATES: dict[TrialState, State] = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
+# A database on another machine that does not answer within this is not there.
+_LONGEST_CONNECT_S = 5
 _OPTUNA_STATES = {state: optuna_state for optuna_state, state in _STATES.items()}
 
 
@@ -35,36 +40,42 @@ class StoredStudy:
         space: The space, whose study's name is the name in the database.
 
     Raises:
-        StudyError: The database cannot be opened.
+        StudyError: The database cannot be opened, or the study in it was not made by this program.
     """
 
     def __init__(self, url: str, space: Space) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._storage = _open(url)
         self._metric = space.objective.metric
-        self._study = optuna.create_study(
-            study_name=space.study,
-            storage=self._storage,
-            direction=space.objective.direction,
-            load_if_exists=True,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            self._study.set_metric_names([self._metric])
-        if "uid" not in self._study.user_attrs:
-            self._study.set_user_attr("uid", uuid.uuid4().hex)
-        self._ids = {trial.number: trial._trial_id for trial in self._frozen()}
+        with _told(url):
+            self._storage = _open(url)
+            self._study = _open_study(self._storage, space)
 
     @property
     def uid(self) -> str:
         """A name that no other study has, not even an earlier one of the same name."""
         return str(self._study.user_attrs["uid"])
 
-    def describe(self, attrs: dict[str, Any]) -> None:
-        """Set attributes of the study, those that are new or other than before."""
+    def hold_to(self, facts: Mapping[str, str | int]) -> None:
+        """Note what must be the same at every start, and refuse a start at which it is not.
+
+        The study's file in the home says so earlier and better; this is for a database that another home
+        has used.
+
+        Args:
+            facts: What must not change, such as digests, by names that a message can show.
+
+        Raises:
+            StudyError: Something is other than when the study was begun.
+        """
         known = self._study.user_attrs
-        for name, value in attrs.items():
-            if known.get(name) != value:
+        changed = [name for name, value in facts.items() if known.get(name, value) != value]
+        if changed:
+            raise StudyError(
+                f"Study {self._study.study_name} was begun with another {' and another '.join(changed)}; "
+                "give it a name of its own with --set study=NAME, or discard the old one with --fresh."
+            )
+        for name, value in facts.items():
+            if name not in known:
                 self._study.set_user_attr(name, value)
 
     def trials(self, most_head: int) -> list[Trial]:
@@ -73,25 +84,21 @@ class StoredStudy:
         Args:
             most_head: The most epochs of stage 1 in this study, for the meaning of a step.
         """
-        return [self._read(frozen, most_head) for frozen in self._frozen()]
+        return [self._read(frozen, most_head) for frozen in self._study.get_trials(deepcopy=False)]
 
     def add(self, proposal: Proposal) -> Trial:
         """Store a trial whole, in one transaction, so that a kill leaves none that is half asked."""
         attrs: dict[str, Any] = {"config": proposal.config.flat()}
         if proposal.recipe:
             attrs["recipe"] = proposal.recipe
-        self._study.add_trial(
-            create_trial(
-                state=TrialState.RUNNING,
-                params=dict(proposal.params),
-                distributions=dict(proposal.distributions),
-                user_attrs=attrs,
-            )
+        frozen = create_trial(
+            state=TrialState.RUNNING,
+            params=dict(proposal.params),
+            distributions=dict(proposal.distributions),
+            user_attrs=attrs,
         )
-        number = len(self._ids)
-        study_id = self._study._study_id
-        self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(study_id, number)
-        return self._read(self._study.get_trials(deepcopy=False)[number], 0)
+        trial_id = self._storage.create_new_trial(self._study_id, template_trial=frozen)
+        return self._read(self._storage.get_trial(trial_id), 0)
 
     def report(self, trial: Trial, steps: list[int], value: float) -> None:
         """Report the objective at steps; those that Optuna holds already are skipped."""
@@ -121,36 +128,32 @@ class StoredStudy:
         """Delete the study with all its trials."""
         optuna.delete_study(study_name=self._study.study_name, storage=self._storage)
 
-    def _handle(self, trial: Trial) -> optuna.Trial:
-        return optuna.Trial(self._study, self._ids[trial.number])
+    @property
+    def _study_id(self) -> int:
+        return self._storage.get_study_id_from_name(self._study.study_name)
 
-    def _frozen(self) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False)
+    def _handle(self, trial: Trial) -> optuna.Trial:
+        found = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+        return optuna.Trial(self._study, found)
 
     def _read(self, frozen: FrozenTrial, most_head: int) -> Trial:
         attrs = frozen.user_attrs
-        if "config" not in attrs:
-            raise StudyError(
-                f"Trial {frozen.number} of study {self._study.study_name} was not made by this program; "
-                "give the study another name."
-            )
         config = TrialConfig.model_validate(attrs["config"])
         proposal = Proposal(config, frozen.params, frozen.distributions, attrs.get("recipe"))
         started = frozen.datetime_start
         assert started is not None, "a trial that is not waiting has started"
-        started_ms = int(started.timestamp() * 1000)
-        trial = Trial(frozen.number, proposal, started_ms, _STATES[frozen.state], reason=attrs.get("reason"))
+        trial = Trial(frozen.number, proposal, int(started.timestamp() * 1000), _STATES[frozen.state])
         trial.run_id = attrs.get("mlflow_run_id")
         trial.reported = set(frozen.intermediate_values)
         if trial.state != "running":
-            trial.outcome = _outcome(attrs)
+            trial.reason, trial.outcome = attrs.get("reason"), _outcome(attrs)
             for stage in STAGES:
                 trial.epochs[stage] = list(self._epochs(frozen, stage, most_head))
         return trial
 
     def _epochs(self, frozen: FrozenTrial, stage: Stage, most_head: int) -> Iterator[Epoch]:
         """The epochs of a trial that is over, with the objective as their only metric."""
-        most = int(frozen.user_attrs["head_epochs"]) if stage == "head" else None
+        most = int(frozen.user_attrs.get("head_epochs", most_head)) if stage == "head" else None
         number = 1
         while most is None or number <= most:
             step = step_of(stage, number, most_head)
@@ -175,19 +178,66 @@ def _outcome(attrs: dict[str, Any]) -> Outcome | None:
     )
 
 
+def _open_study(storage: RDBStorage, space: Space) -> optuna.Study:
+    """Open the study or make it. A kill in between leaves one without trials, which is made to the end."""
+    study = optuna.create_study(
+        study_name=space.study,
+        storage=storage,
+        sampler=RandomSampler(seed=0),  # never asked: points come from a study in memory
+        direction=space.objective.direction,
+        load_if_exists=True,
+    )
+    _refuse_foreign(study, space)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([space.objective.metric])
+    if "uid" not in study.user_attrs:
+        study.set_user_attr("uid", uuid.uuid4().hex)
+    return study
+
+
+def _refuse_foreign(study: optuna.Study, space: Space) -> None:
+    advice = "give yours another name with --set study=NAME."
+    for trial in study.get_trials(deepcopy=False):
+        if "config" not in trial.user_attrs:
+            raise StudyError(
+                f"Study {space.study}: trial {trial.number} was not made by this program; {advice}"
+            )
+    directions = [direction.name.lower() for direction in study.directions]
+    if directions != [space.objective.direction]:
+        raise StudyError(
+            f"Study {space.study} is there to {' and '.join(directions)}, but {space.objective.metric} "
+            f"is to {space.objective.direction}; {advice}"
+        )
+
+
 def _open(url: str) -> RDBStorage:
-    sqlite = url.startswith("sqlite")
+    if url.startswith("sqlite"):
+        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+        _write_ahead(storage)
+        return storage
+    connect = {"connect_timeout": _LONGEST_CONNECT_S} if url.startswith("postgresql") else {}
+    return RDBStorage(url, engine_kwargs={"connect_args": connect})
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Tell in one line why a database cannot be opened."""
     try:
-        storage = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}} if sqlite else {})
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        yield
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        StorageInternalError,
+        ImportError,
+        ValueError,
+        RuntimeError,
+    ) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+        reason = without_password(str(cause).splitlines()[0]) if str(cause) else type(cause).__name__
         raise StudyError(
             f"--storage: {without_password(url)} cannot be opened ({reason}); "
             "give a database URL such as sqlite:///optuna.db or postgresql://user@host/name."
         ) from error
-    if sqlite:
-        _write_ahead(storage)
-    return storage
 
 
 def _write_ahead(storage: RDBStorage) -> None:

@@ -1,5 +1,6 @@
 """Dimensions as Optuna sees them, and configs made of what it suggests."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -20,13 +21,12 @@ Point = tuple[dict[str, Any], dict[str, BaseDistribution]]
 def suggest(space: Space, trial: optuna.Trial) -> TrialConfig:
     """Ask a trial for every free dimension that its point has: none of `tune.*` where nothing is unfrozen."""
     settings: dict[str, Any] = {}
-    ordered = sorted(space.dimensions, key=lambda key: key not in ("backbone", "unfreeze"))
-    for key in ordered:
+    for key in _keys_in_order(space):
         if key.startswith("tune.") and not space.config({**_first(space), **settings}).tunes:
             continue
         name, dimension = _named(space, key, settings)
         settings[key] = _ask(trial, name, dimension)
-    return space.config({**_first(space), **settings})
+    return space.config(settings)
 
 
 def params_of(space: Space, config: TrialConfig) -> Point | None:
@@ -35,9 +35,11 @@ def params_of(space: Space, config: TrialConfig) -> Point | None:
     The number of draws is a setting of the study, not a dimension, and does not count.
     """
     settings = config.flat()
+    if config.backbone not in space.backbones:
+        return None
     same: dict[str, Any] = {"n_draws": config.n_draws}
     params, distributions = {}, {}
-    for key in space.dimensions:
+    for key in _keys_in_order(space):
         if key not in settings:
             continue
         name, dimension = _named(space, key, settings)
@@ -48,18 +50,27 @@ def params_of(space: Space, config: TrialConfig) -> Point | None:
     return (params, distributions) if space.config({**_first(space), **same}).flat() == settings else None
 
 
+def in_order(space: Space, params: Mapping[str, Any]) -> list[str]:
+    """List the names of params in the order in which they are suggested.
+
+    A database gives them in another one, on which what samplers propose would depend.
+    """
+    keys = _keys_in_order(space)
+    return sorted(params, key=lambda name: keys.index(name.partition("[")[0]))
+
+
 def all_distributions(space: Space) -> dict[str, BaseDistribution]:
     """Give every distribution that a point of the space can have."""
     found: dict[str, BaseDistribution] = {}
     for backbone in space.backbones:
-        for key in space.dimensions:
+        for key in _keys_in_order(space):
             name, dimension = _named(space, key, {"backbone": backbone})
             found[name] = distribution_of(dimension)
     return found
 
 
 def distribution_of(dimension: Range) -> BaseDistribution:
-    """Give Optuna's distribution of a range; its high end is on the grid, or Optuna would move it and warn."""
+    """Give Optuna's distribution of a range. Its high end is on the grid: Optuna would move it and warn."""
     if isinstance(dimension, Choice):
         return CategoricalDistribution(dimension.choice)
     if isinstance(dimension, FloatRange):
@@ -67,6 +78,11 @@ def distribution_of(dimension: Range) -> BaseDistribution:
         return FloatDistribution(low, high, log=dimension.log, step=dimension.step)
     first, last = dimension.ends()
     return IntDistribution(first, last, log=dimension.log, step=dimension.step or 1)
+
+
+def _keys_in_order(space: Space) -> list[str]:
+    """List the dimensions, those on which others depend first."""
+    return sorted(space.dimensions, key=lambda key: key not in ("backbone", "unfreeze"))
 
 
 def _first(space: Space) -> dict[str, Any]:

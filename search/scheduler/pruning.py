@@ -18,11 +18,14 @@ from optuna.pruners import (
     SuccessiveHalvingPruner,
     WilcoxonPruner,
 )
+from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
 from search.config.space import Pruner, Space
 from search.config.trial_config import STAGES, Stage
+from search.scheduler.steps import most_epochs
 from search.scheduler.trial import Trial
+from search.training.segment import better
 
 
 class Pruning:
@@ -53,7 +56,9 @@ class Pruning:
     def end_stage(self, trial: Trial, stage: Stage) -> None:
         """Note that a trial has finished a stage."""
         values = trial.values(stage, self._metric)
-        best = min(values) if self._metric.endswith("loss") else max(values)
+        best = values[0]
+        for value in values:
+            best = value if better(self._metric, value, best) else best
         self._views[stage].end(trial.number, best)
 
     def end(self, trial: Trial) -> None:
@@ -68,7 +73,8 @@ class _View:
     def __init__(self, space: Space, stage: Stage) -> None:
         self._study = optuna.create_study(
             direction=space.objective.direction,
-            pruner=_make_pruner(space.pruner),
+            sampler=RandomSampler(seed=0),  # never asked for a value
+            pruner=_make_pruner(space.pruner, most_epochs(space, stage)),
             study_name=f"{space.study} {stage}",  # Hyperband draws a trial's bracket from the name
         )
         self._trials: dict[int, optuna.Trial] = {}
@@ -81,7 +87,10 @@ class _View:
     def report(self, number: int, step: int, value: float) -> bool:
         trial = self._trials[number]
         trial.report(value, step)
-        return trial.should_prune()
+        with warnings.catch_warnings():
+            # Wilcoxon's, about a trial that is longer than the best one
+            warnings.simplefilter("ignore", UserWarning)
+            return trial.should_prune()
 
     def end(self, number: int, value: float | None) -> None:
         trial = self._trials.pop(number, None)
@@ -93,21 +102,24 @@ class _View:
             self._study.tell(trial, value)
 
 
-def _make_pruner(pruner: Pruner) -> BasePruner:
+def _make_pruner(pruner: Pruner, most_epochs: int) -> BasePruner:
+    """Make a pruner for steps that count epochs from 1; Optuna's count from 0."""
+    startup, warmup = pruner.startup_trials, pruner.warmup_epochs + 1
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         match pruner.name:
             case "median":
-                return MedianPruner(pruner.startup_trials, pruner.warmup_epochs)
+                return MedianPruner(startup, warmup)
             case "percentile":
-                return PercentilePruner(pruner.percentile, pruner.startup_trials, pruner.warmup_epochs)
+                return PercentilePruner(pruner.percentile, startup, warmup)
             case "hyperband":
-                return HyperbandPruner(reduction_factor=pruner.reduction_factor)
+                return HyperbandPruner(1, most_epochs, pruner.reduction_factor)
             case "successive_halving":
                 return SuccessiveHalvingPruner(min_resource=1, reduction_factor=pruner.reduction_factor)
             case "patient":
-                return PatientPruner(None, patience=pruner.patience)
+                # alone it would end every trial that has reached its plateau, the best ones first
+                return PatientPruner(MedianPruner(startup, warmup), pruner.patience - 1)
             case "wilcoxon":
-                return WilcoxonPruner(p_threshold=pruner.p_threshold)
+                return WilcoxonPruner(p_threshold=pruner.p_threshold, n_startup_steps=warmup)
             case "none":
                 return NopPruner()

@@ -1,7 +1,6 @@
 """Samplers by name, made anew for every point: what they know is the study, not their past."""
 
 import warnings
-from importlib.util import find_spec
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -9,50 +8,43 @@ from optuna.samplers import BaseSampler, BruteForceSampler, GPSampler, QMCSample
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from search.config.extras import check_sampler
 from search.config.space import Space
-from search.errors import SpaceError
 from search.scheduler.distributions import all_distributions
 from search.seeds import seed_for
-
-
-def check_sampler(name: str) -> None:
-    """Refuse a sampler whose extra dependency is not installed.
-
-    Raises:
-        SpaceError: `gp` without torch.
-    """
-    if name == "gp" and find_spec("torch") is None:
-        raise SpaceError(
-            "sampler.name: gp needs PyTorch, which is not installed; pip install torch, or take tpe."
-        )
 
 
 def make_sampler(space: Space, number: int) -> BaseSampler:
     """Make the sampler that proposes trial `number`, seeded by (study seed, number).
 
     `grid` is Optuna's brute force sampler, which knows conditional dimensions and passes over what was tried.
+
+    Raises:
+        SpaceError: The sampler needs a library that is not installed.
     """
-    seed = seed_for(space.seed, "sampler", number)
-    startup = space.sampler.startup_trials
+    seed, startup = seed_for(space.seed, "sampler", number), space.sampler.startup_trials
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        if space.sampler.name == "tpe":
-            # group: conditional dimensions would otherwise fall out of the joint model
-            return TPESampler(
-                n_startup_trials=startup,
-                multivariate=True,
-                group=True,
-                constant_liar=True,
-                seed=seed,
-                warn_independent_sampling=False,
-            )
-        if space.sampler.name == "gp":
-            return GPSampler(n_startup_trials=startup, deterministic_objective=True, seed=seed)
-        if space.sampler.name == "qmc":
-            return _Sequence(seed_for(space.seed, "sampler"), number, all_distributions(space), seed)
-        if space.sampler.name == "grid":
-            return BruteForceSampler(seed=seed, avoid_premature_stop=True)
-        return RandomSampler(seed=seed)
+        match space.sampler.name:
+            case "tpe":
+                # group: conditional dimensions would otherwise fall out of the joint model
+                return TPESampler(
+                    n_startup_trials=startup, multivariate=True, group=True, constant_liar=True, seed=seed
+                )
+            case "gp":
+                check_sampler("gp")
+                return GPSampler(
+                    n_startup_trials=startup,
+                    deterministic_objective=True,
+                    seed=seed,
+                    warn_independent_sampling=False,
+                )
+            case "qmc":
+                return _Sequence(seed_for(space.seed, "sampler"), number, all_distributions(space))
+            case "grid":
+                return BruteForceSampler(seed=seed, avoid_premature_stop=True)
+            case "random":
+                return RandomSampler(seed=seed)
 
 
 class _Sequence(QMCSampler):
@@ -61,14 +53,8 @@ class _Sequence(QMCSampler):
     Optuna's own keeps its place in the stored study and takes the first trial's dimensions for all.
     """
 
-    def __init__(self, seed: int, place: int, space: dict[str, BaseDistribution], point_seed: int) -> None:
-        super().__init__(
-            qmc_type="sobol",
-            scramble=True,
-            seed=seed,
-            independent_sampler=RandomSampler(seed=point_seed),
-            warn_independent_sampling=False,
-        )
+    def __init__(self, seed: int, place: int, space: dict[str, BaseDistribution]) -> None:
+        super().__init__(qmc_type="sobol", scramble=True, seed=seed, warn_independent_sampling=False)
         self._place, self._all = place, space
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

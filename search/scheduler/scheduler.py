@@ -8,12 +8,12 @@ from optuna.trial import TrialState, create_trial
 
 from search.config.space import Space
 from search.config.trial_config import STAGES, Stage, TrialConfig
-from search.scheduler.distributions import params_of, suggest
+from search.scheduler.distributions import in_order, params_of, suggest
 from search.scheduler.pruning import Pruning
 from search.scheduler.samplers import make_sampler
 from search.scheduler.steps import boundary_step, most_head_epochs, step_of
 from search.scheduler.trial import Proposal, Trial
-from search.training.segment import Epoch, Segment
+from search.training.segment import Epoch, Segment, better
 
 _OPTUNA_STATE = {
     "running": TrialState.RUNNING,
@@ -31,6 +31,7 @@ class Scheduler:
         recipes: The configs of the baselines by name, in the order in which they run.
         trials: The trials that the study already has, in the order of their numbers.
         most_trials: How many trials the study may have in all; None for no limit.
+        most_head: The most epochs of stage 1 in this study, if recipes that are left out count as well.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class Scheduler:
         recipes: dict[str, TrialConfig],
         trials: Sequence[Trial],
         most_trials: int | None,
+        most_head: int | None = None,
     ) -> None:
         self.trials: list[Trial] = []
-        self.most_head = most_head_epochs(space, recipes.values())
+        self.most_head = most_head or most_head_epochs(space, recipes.values())
         self._space, self._recipes, self._most_trials = space, recipes, most_trials
         self._metric = space.objective.metric
         self._pruning = Pruning(space)
@@ -89,10 +91,11 @@ class Scheduler:
         Returns:
             Why the trial should end now, or None.
         """
-        trial.epochs[epoch.stage].append(epoch)
-        reason = self._pruning.observe(trial, epoch.stage, epoch.epoch)
-        if reason is None and trial.current_stage(self._metric) != epoch.stage:
-            self._pruning.end_stage(trial, epoch.stage)
+        reason = self._show(trial, epoch)
+        if self._has_gone_on(trial, epoch) or trial.current_stage(self._metric) is None:
+            reason = None
+        if reason is None:
+            self._end_stage(trial, epoch.stage)
         return reason
 
     def end(self, trial: Trial) -> None:
@@ -110,48 +113,78 @@ class Scheduler:
     def best(self) -> Trial | None:
         """Give the complete trial with the best value, the first one of equals."""
         complete = [trial for trial in self.trials if trial.state == "complete"]
-        sign = 1.0 if self._space.objective.direction == "minimize" else -1.0
-        return min(complete, key=lambda trial: sign * (trial.value(self._metric) or 0.0), default=None)
+        best: Trial | None = None
+        for trial in complete:
+            value = trial.value(self._metric)
+            if value is not None and better(self._metric, value, best.value(self._metric) if best else None):
+                best = trial
+        return best
+
+    def _show(self, trial: Trial, epoch: Epoch) -> str | None:
+        trial.epochs[epoch.stage].append(epoch)
+        return self._pruning.observe(trial, epoch.stage, epoch.epoch)
+
+    def _end_stage(self, trial: Trial, stage: Stage) -> None:
+        if trial.current_stage(self._metric) != stage:
+            self._pruning.end_stage(trial, stage)
+
+    def _has_gone_on(self, trial: Trial, epoch: Epoch) -> bool:
+        """Tell whether the trial of a dead driver got past this epoch, which another one now replays.
+
+        That it went on was decided then. With several workers more trials may be known by now, and the same
+        question would get another answer.
+        """
+        return max(trial.reported, default=0) > max(self.steps(trial, epoch))
 
     def _segment(self, trial: Trial, stage: Stage, until: int) -> Segment:
         owner = None if self._space.reuse.enabled else f"{self._space.study}/{trial.number}"
         return trial.segment(stage, until, self._metric, self._space.seed, owner)
 
     def _take_in(self, trial: Trial) -> None:
-        """Show a stored trial to the pruners as it once happened. One that is running will be shown again."""
+        """Show a stored trial to the pruners as it once happened; one that is running will be shown again."""
         known = {stage: list(trial.epochs[stage]) for stage in STAGES}
         for stage in STAGES:
             trial.epochs[stage].clear()
         self.begin(trial)
         if trial.state == "running":
             return
-        for stage in STAGES:
-            for epoch in known[stage]:
-                self.observe(trial, epoch)
+        epochs = [epoch for stage in STAGES for epoch in known[stage]]
+        for epoch in epochs:
+            self._show(trial, epoch)
+            if trial.state != "pruned" or epoch is not epochs[-1]:
+                self._end_stage(trial, epoch.stage)
         self.end(trial)
 
     def _ask(self) -> Proposal | None:
-        number = len(self.trials)
-        study = optuna.create_study(
-            direction=self._space.objective.direction, sampler=make_sampler(self._space, number)
-        )
+        sampler = make_sampler(self._space, len(self.trials))
+        study = optuna.create_study(direction=self._space.objective.direction, sampler=sampler)
         study.add_trials([self._frozen(trial) for trial in self.trials if trial.proposal.params])
-        asked = study.ask()
-        config = suggest(self._space, asked)
-        if self._space.sampler.name == "grid" and any(trial.config == config for trial in self.trials):
+        config = suggest(self._space, study.ask())
+        finite = self._space.sampler.name == "grid" or not self._space.dimensions
+        if finite and any(_same(trial.config, config) for trial in self.trials):
             return None
-        return Proposal(config, asked.params, asked.distributions)
+        point = params_of(self._space, config)
+        assert point is not None, "what is suggested is a point of the space"
+        return Proposal(config, *point)
 
     def _frozen(self, trial: Trial) -> optuna.trial.FrozenTrial:
+        proposal = trial.proposal
+        names = in_order(self._space, proposal.params)
         values = {
-            step_of(stage, epoch.epoch, self.most_head): epoch.metrics[self._metric]
+            step: epoch.metrics[self._metric]
             for stage in STAGES
             for epoch in trial.epochs[stage]
+            for step in self.steps(trial, epoch)
         }
         return create_trial(
             state=_OPTUNA_STATE[trial.state],
             value=trial.value(self._metric) if trial.state == "complete" else None,
-            params=dict(trial.proposal.params),
-            distributions=dict(trial.proposal.distributions),
+            params={name: proposal.params[name] for name in names},
+            distributions={name: proposal.distributions[name] for name in names},
             intermediate_values=values,
         )
+
+
+def _same(one: TrialConfig, other: TrialConfig) -> bool:
+    """Tell whether two configs are one point; the number of draws is no dimension."""
+    return one.model_copy(update={"n_draws": other.n_draws}).flat() == other.flat()

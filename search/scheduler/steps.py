@@ -12,14 +12,23 @@ from search.config.trial_config import Stage, TrialConfig
 STEPS_AN_EPOCH = 4
 
 
-def most_head_epochs(space: Space, recipes: Iterable[TrialConfig]) -> int:
-    """Find the most epochs that stage 1 can have in a study, its recipes included."""
-    dimension = space.dimensions.get("head.epochs")
+def most_epochs(space: Space, stage: Stage) -> int:
+    """Find the most epochs that a stage can have in a trial of a space."""
+    dimension = space.dimensions.get(f"{stage}.epochs")
     if dimension is not None:
-        ends = [int(end) for end in dimension.ends()]
-    else:
-        ends = [space.config({"backbone": space.backbones[0]}).head_epochs]
-    return max(ends + [config.head_epochs for config in recipes])
+        return max(int(end) for end in dimension.ends())
+    return space.config({"backbone": space.backbones[0]}).epochs(stage)
+
+
+def most_head_epochs(space: Space, recipes: Iterable[TrialConfig]) -> int:
+    """Find the most epochs that stage 1 can have in a study.
+
+    Args:
+        space: The space.
+        recipes: All recipes that the space names, those that are left out included: a step must mean the
+            same at every start of a study.
+    """
+    return max([most_epochs(space, "head"), *(config.head_epochs for config in recipes)])
 
 
 def step_of(stage: Stage, epoch: int, most_head: int) -> int:

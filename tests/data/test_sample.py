@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import search
 import search.data.sample
 from search.data.sample import SIDE_PX, draw_animal, draw_sample
 from search.seeds import seed_for
@@ -112,3 +113,8 @@ def test_colour_does_not_give_the_class_away(tmp_path: Path) -> None:
     cats, dogs = (pixels(tmp_path / "sample" / name).mean((1, 2)) for name in ("cats", "dogs"))
     error = np.sqrt(cats.var(0) / len(cats) + dogs.var(0) / len(dogs))
     assert (np.abs(cats.mean(0) - dogs.mean(0)) < 4 * error).all()
+
+
+def test_the_packaged_weights_take_at_most_two_megabytes() -> None:
+    weights = Path(search.__file__).parent / "model/weights/mobilenet_025_shapes.weights.h5"
+    assert 0 < weights.stat().st_size <= 2_000_000

@@ -1,0 +1,32 @@
+"""Reading a home from outside."""
+
+from pathlib import Path
+
+import optuna
+
+from search.training.rows import Rows
+
+
+def trials_of(home: Path, study: str = "small") -> list[optuna.trial.FrozenTrial]:
+    """The trials of a study."""
+    return optuna.load_study(study_name=study, storage=f"sqlite:///{home / 'optuna.db'}").trials
+
+
+def table_of(home: Path) -> list[tuple[object, ...]]:
+    """All that must be equal in two runs of one study; nothing that is a time."""
+    return [
+        (
+            trial.number,
+            trial.state.name,
+            trial.params,
+            trial.value,
+            trial.intermediate_values,
+            trial.user_attrs["config"],
+        )
+        for trial in trials_of(home)
+    ]
+
+
+def epochs_trained(home: Path) -> int:
+    """How many epochs were trained in a home, over all starts."""
+    return Rows(home / "store" / "epochs").runs()
