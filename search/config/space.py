@@ -86,7 +86,7 @@ class Sampler(_Section):
     """Who proposes the next point."""
 
     name: Literal["tpe", "random", "qmc", "grid", "gp"] = "tpe"
-    startup_trials: int = Field(default=10, ge=0, description="random points before tpe or gp begins")
+    startup_trials: int = Field(default=5, ge=0, description="trials before tpe or gp begins, recipes included")
 
 
 class Pruner(_Section):
@@ -99,7 +99,7 @@ class Pruner(_Section):
         default=4, ge=0, description="trials that must have finished a stage before another is pruned in it"
     )
     warmup_epochs: int = Field(
-        default=0, ge=0, description="first epochs of each stage in which no trial is pruned"
+        default=1, ge=0, description="first epochs of each stage in which no trial is pruned"
     )
     percentile: float = Field(
         default=50.0, ge=0, le=100, description="best share kept by percentile, percent"

@@ -143,10 +143,11 @@ def calibrate(model: keras.Model, pictures: np.ndarray) -> None:
 
 
 @pytest.fixture(autouse=True)
-def free_memory() -> Iterator[None]:
+def free_memory(request: pytest.FixtureRequest) -> Iterator[None]:
     """The largest rows take gigabytes; models hang on cycles that only the collector frees."""
     yield
-    gc.collect()
+    if request.node.get_closest_marker("slow"):
+        gc.collect()
 
 
 @pytest.fixture(scope="module", params=rows(ONE_A_FAMILY.values(), SLOW))
