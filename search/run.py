@@ -159,12 +159,13 @@ def _read_data(request: Request, out: TextIO) -> "DataSet":
 
 
 def _dry_run(request: Request, data: "DataSet", out: TextIO) -> int:
-    from search.driver.estimate import estimate_text
+    from search.driver.estimate import estimate
+    from search.view.lines import estimate_text
 
     print(json.dumps(request.file.space.identity(), indent=1), file=out)
     for name, reason in request.file.left_out.items():
         print(f"left out: recipe {name} ({reason})", file=out)
-    print(estimate_text(with_weights(request), data), file=out)
+    print(estimate_text(estimate(with_weights(request), data)), file=out)
     print("nothing was trained", file=out)
     return 0
 

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from search.config.dimensions import Dimension
 from search.config.duration import seconds_of
-from search.config.trial_config import TrialConfig
+from search.config.trial_config import Stage, TrialConfig
 from search.digests import digest_of
 
 # set by the study as a whole, so no trial may differ in them
@@ -86,7 +86,9 @@ class Sampler(_Section):
     """Who proposes the next point."""
 
     name: Literal["tpe", "random", "qmc", "grid", "gp"] = "tpe"
-    startup_trials: int = Field(default=5, ge=0, description="trials before tpe or gp begins, recipes included")
+    startup_trials: int = Field(
+        default=5, ge=0, description="trials before tpe or gp begins, recipes included"
+    )
 
 
 class Pruner(_Section):
@@ -95,6 +97,11 @@ class Pruner(_Section):
     name: Literal[
         "median", "percentile", "hyperband", "successive_halving", "patient", "wilcoxon", "none"
     ] = "median"
+    stages: list[Stage] = Field(
+        default=["tune"],
+        min_length=1,
+        description="where trials are pruned; a head costs next to nothing, and a weak one may win once tuned",
+    )
     startup_trials: int = Field(
         default=4, ge=0, description="trials that must have finished a stage before another is pruned in it"
     )

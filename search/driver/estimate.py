@@ -1,5 +1,6 @@
 """Estimate: what a study will take in time and disk, before it takes it."""
 
+from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
@@ -11,7 +12,6 @@ from search.driver.request import Request
 from search.executor.executor import InlineExecutor
 from search.training.segment import Cost
 from search.training.worker import WorkerPlan
-from search.view.lines import duration_text
 
 # A training step goes forward through all, and back through what is unfrozen at about twice the cost of
 # going forward (Kaplan et al. 2020, section 2.1).
@@ -26,47 +26,42 @@ _FLOAT_BYTES = 4
 _COPIES = 4
 
 
-def estimate_text(request: Request, data: DataSet) -> str:
-    """Estimate a study from one timed forward pass of each backbone; nothing is trained.
+@dataclass(frozen=True)
+class Estimate:
+    """What a study will take.
 
-    Returns:
-        Three lines: what was measured, the time without pruning, the disk.
+    Attributes:
+        costs: What each backbone costs on this machine.
+        trials: How many trials the study has in all; None for no limit.
+        seconds: Of all trials, or of one where there is no limit; nothing is taken off for pruning.
+        timeout_s: The wall time it may take, None for no limit.
+        disk_bytes: What it leaves in the home.
     """
+
+    costs: dict[str, Cost]
+    trials: int | None
+    seconds: float
+    timeout_s: float | None
+    disk_bytes: float
+
+
+def estimate(request: Request, data: DataSet) -> Estimate:
+    """Estimate a study from one timed forward pass of each backbone; nothing is trained."""
     space, options = request.file.space, request.options
     plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights)
     executor = InlineExecutor(plan, lambda stage, epoch, share: None)
     configs = {name: _typical(space, name) for name in space.backbones}
     costs = {name: executor.submit("cost", config).result() for name, config in configs.items()}
     executor.close()
-    trials = space.budget.trials
-    searched = [_trial_seconds(configs[name], costs[name], data) for name in space.backbones]
-    recipes = [
-        _trial_seconds(config, costs[config.backbone], data)
-        for config in request.recipes.values()
-        if config.backbone in costs
-    ]
-    lines = [
-        f"{name}: {1000 * cost.seconds_a_picture:.1f} ms a picture forward" for name, cost in costs.items()
-    ]
-    lines.append(_time_text(space, trials, mean(searched), sum(recipes), len(recipes), request.timeout_s))
+    trials, recipes = space.budget.trials, list(request.recipes.values())
+    a_trial = mean(_trial_seconds(configs[name], costs[name], data) for name in space.backbones)
+    seconds = a_trial
+    if trials is not None:
+        by_recipes = [_trial_seconds(config, costs[space.backbones[0]], data) for config in recipes]
+        compiled = _COMPILE_S * 2 * len(space.backbones)
+        seconds = _START_S + compiled + sum(by_recipes) + max(0, trials - len(recipes)) * a_trial
     disk = _disk_bytes(space, configs, costs, data, trials or 0)
-    return "\n".join([*lines, f"disk: about {disk / 1e6:.0f} MB in {options.home}"])
-
-
-def _time_text(
-    space: Space,
-    trials: int | None,
-    a_trial_s: float,
-    recipes_s: float,
-    n_recipes: int,
-    timeout_s: float | None,
-) -> str:
-    limit = f"; at most {duration_text(timeout_s)} by --timeout" if timeout_s else ""
-    if trials is None:
-        return f"time: about {duration_text(a_trial_s)} a trial before pruning, no limit of trials{limit}"
-    compiled = _COMPILE_S * 2 * len(space.backbones)
-    whole = _START_S + compiled + recipes_s + max(0, trials - n_recipes) * a_trial_s
-    return f"time: about {duration_text(whole)} for {trials} trials before pruning{limit}"
+    return Estimate(costs, trials, seconds, request.timeout_s, disk)
 
 
 def _typical(space: Space, backbone: str) -> TrialConfig:

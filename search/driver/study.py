@@ -23,7 +23,6 @@ from search.recorder.optuna_half import StoredStudy
 from search.recorder.recorder import Recorder
 from search.recorder.spool import Spool
 from search.recorder.tracking import Tracking
-from search.scheduler.samplers import check_sampler
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Trial
 from search.store.entries import Store
@@ -129,7 +128,6 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     """
     started = time.monotonic()
     space, options = request.file.space, request.options
-    check_sampler(space.sampler.name)
     study = StoredStudy(options.storage_url, space)
     request.study_file.write(space, data.fingerprint, sizes(data))
     tracking = _tracking(request, data, study)

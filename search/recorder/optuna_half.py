@@ -39,6 +39,9 @@ class StoredStudy:
         url: The database.
         space: The space, whose study's name is the name in the database.
 
+    Attributes:
+        uid: A name that no other study has, not even an earlier one of the same name.
+
     Raises:
         StudyError: The database cannot be opened, or the study in it was not made by this program.
     """
@@ -49,11 +52,7 @@ class StoredStudy:
         with _told(url):
             self._storage = _open(url)
             self._study = _open_study(self._storage, space)
-
-    @property
-    def uid(self) -> str:
-        """A name that no other study has, not even an earlier one of the same name."""
-        return str(self._study.user_attrs["uid"])
+            self.uid = str(self._study.user_attrs["uid"])
 
     def hold_to(self, facts: Mapping[str, str | int]) -> None:
         """Note what must be the same at every start, and refuse a start at which it is not.

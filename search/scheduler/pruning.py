@@ -33,7 +33,7 @@ class Pruning:
 
     def __init__(self, space: Space) -> None:
         self._metric = space.objective.metric
-        self._name = space.pruner.name
+        self._name, self._stages = space.pruner.name, space.pruner.stages
         self._views = {stage: _View(space, stage) for stage in STAGES}
 
     def begin(self, trial: Trial) -> None:
@@ -45,11 +45,12 @@ class Pruning:
         """Show an epoch to the pruner.
 
         Returns:
-            Why the trial should end, or None. Recipes are shown but never end.
+            Why the trial should end, or None. Recipes are shown but never end, nor does a trial in a stage
+            in which the study does not prune.
         """
         value = trial.epochs[stage][epoch - 1].metrics[self._metric]
         prune = self._views[stage].report(trial.number, epoch, value)
-        if not prune or trial.proposal.recipe:
+        if not prune or trial.proposal.recipe or stage not in self._stages:
             return None
         return f"{self._name} at epoch {epoch} of stage {stage}: {self._metric} {value:.4g}"
 

@@ -1,5 +1,6 @@
-"""A trial in a line of text."""
+"""Trials and estimates in lines of text."""
 
+from search.driver.estimate import Estimate
 from search.scheduler.trial import Trial
 
 
@@ -30,3 +31,15 @@ def duration_text(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def estimate_text(found: Estimate) -> str:
+    """Say what a study will take: a line for each backbone, one for the time, one for the disk."""
+    lines = [
+        f"{name}: {1000 * cost.seconds_a_picture:.1f} ms a picture forward"
+        for name, cost in found.costs.items()
+    ]
+    what = "a trial" if found.trials is None else f"{found.trials} trials"
+    limit = f", at most {duration_text(found.timeout_s)} by --timeout" if found.timeout_s else ""
+    lines.append(f"time: about {duration_text(found.seconds)} for {what} before pruning{limit}")
+    return "\n".join([*lines, f"disk: about {found.disk_bytes / 1e6:.0f} MB"])

@@ -1,0 +1,50 @@
+"""The augmentation program."""
+
+import numpy as np
+
+from search.model.augmentation import Augmentation
+
+RNG = np.random.default_rng(0)
+PICTURES = RNG.integers(0, 256, (300, 24, 24, 3), dtype=np.uint8)
+CONTENT = np.arange(300, dtype=np.uint64)
+
+
+def test_strength_0_is_the_identity() -> None:
+    np.testing.assert_array_equal(Augmentation(0)(PICTURES, CONTENT, 5, 0.0), PICTURES)
+
+
+def test_a_picture_is_changed_alike_whatever_stands_beside_it() -> None:
+    augment = Augmentation(0)
+    whole = augment(PICTURES, CONTENT, 1, 0.7)
+    assert (whole.dtype, whole.shape) == (np.uint8, PICTURES.shape)
+    np.testing.assert_array_equal(augment(PICTURES[40:45], CONTENT[40:45], 1, 0.7), whole[40:45])
+    assert not np.array_equal(augment(PICTURES, CONTENT, 2, 0.7), whole)
+    assert not np.array_equal(Augmentation(1)(PICTURES, CONTENT, 1, 0.7), whole)
+
+
+def test_more_strength_changes_more() -> None:
+    augment = Augmentation(0)
+    smooth = np.broadcast_to(np.linspace(60, 190, 24, dtype=np.uint8)[:, None, None], (300, 24, 24, 3))
+    distances = [
+        np.abs(augment(smooth, CONTENT, 0, strength).astype(float) - smooth).mean()
+        for strength in (0.1, 0.5, 1.0)
+    ]
+    assert 0 < distances[0] < distances[1] < distances[2]
+
+
+def test_no_pictures_give_no_pictures() -> None:
+    assert Augmentation(0)(PICTURES[:0], CONTENT[:0], 0, 1.0).shape == (0, 24, 24, 3)
+
+
+def test_a_flip_alone_mirrors_the_picture(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    from search.data import draws
+
+    for name in ("ROTATION_TURNS", "ZOOM", "SHIFT", "BRIGHTNESS", "CONTRAST", "SATURATION"):
+        monkeypatch.setattr(draws, name, 0.0)
+    changed = Augmentation(0)(PICTURES, CONTENT, 0, 1.0)
+    flipped = np.array(
+        [np.array_equal(new, old[:, ::-1]) for new, old in zip(changed, PICTURES, strict=True)]
+    )
+    same = np.array([np.array_equal(new, old) for new, old in zip(changed, PICTURES, strict=True)])
+    assert (flipped ^ same).all()
+    assert 0.35 < flipped.mean() < 0.65
