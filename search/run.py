@@ -111,12 +111,12 @@ def _run(asked: argparse.Namespace, command: str) -> int:
     out = sys.stderr if asked.json else sys.stdout
     print(f"home {request.options.home}", file=out)
     request = _located(request, out)
-    if asked.fresh and not _discard(request, out):
-        return NOTHING_DONE
-    request = replace(request, options=replace(request.options, fresh=False))
     from search.driver.study import held
 
     with held(request):
+        if asked.fresh and not _discard(request, out):
+            return NOTHING_DONE
+        request = replace(request, options=replace(request.options, fresh=False))
         data = _read_data(request, out)
         if asked.dry_run:
             return _dry_run(request, data, out)

@@ -1,15 +1,19 @@
 """The main job in processes of its own: summary, Optuna, MLflow, registry, going on, stopping."""
 
+import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from reading import trials_of
@@ -175,3 +179,54 @@ def test_a_timeout_ends_the_study_with_a_champion(command: Any) -> None:
     assert 2 <= summary["trials"]["complete"] < 200
     assert summary["champion"]["version"] == 1
     assert time.monotonic() - started < 120
+
+
+def test_trials_whose_loss_is_nan_fail_and_the_study_goes_on(command: Any) -> None:
+    far = "free.head.lr={float: [1.0e+37, 1.0e+38], log: true}"
+    done = command.run("--json", "--trials", "3", "--set", far, "--set", "fixed.optimizer=sgd")
+    assert done.returncode == 1, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["trials"]["failed"] == 3
+    assert (summary["best"], summary["champion"]) == (None, None)
+    assert [item["recipe"] for item in summary["left_out"]] == ["short"]
+    assert "Traceback" not in done.stderr
+    for trial in trials_of(command.home):
+        assert "in epoch 1 of stage head" in trial.user_attrs["reason"]
+    _, runs = runs_of(command.home)
+    assert {runs[number].info.status for number in range(3)} == {"FAILED"}
+
+
+def test_a_second_driver_is_refused(command: Any) -> None:
+    lock = command.home / "studies" / "small.lock"
+    lock.parent.mkdir(parents=True)
+    with FileLock(lock):
+        done = command.run()
+    assert done.returncode == 2
+    assert "is being run by another process" in done.stderr
+
+
+def test_fresh_asks_and_discards(done: tuple[Any, dict[str, Any]], tmp_path: Path) -> None:
+    command, _ = done
+    copy = replace(command, home=tmp_path / "home")
+    shutil.copytree(command.home, copy.home)
+    kept = copy.run("--fresh", input="n\n")
+    assert "nothing was discarded" in kept.stderr
+    assert len(trials_of(copy.home)) >= 5
+    other = copy.run("--fresh", "--json", "--trials", "1", "--set", "fixed.batch_size=8", input="y\n")
+    assert other.returncode == 0, other.stderr
+    assert len(trials_of(copy.home)) == 1
+
+
+def test_a_dry_run_trains_nothing(command: Any) -> None:
+    done = command.run("--dry-run")
+    assert done.returncode == 0, done.stderr
+    for text in (
+        '"study": "small"',
+        "cats",
+        "ms a picture forward",
+        "time: about",
+        "disk: about",
+        "nothing was trained",
+    ):
+        assert text in done.stdout
+    assert not (command.home / "optuna.db").exists()

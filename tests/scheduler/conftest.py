@@ -38,7 +38,8 @@ def make_space() -> MakeSpace:
             "study": "small",
             "data": {"source": "pictures"},
             "sampler": {"name": sampler},
-            "pruner": {"stages": ["head", "tune"]} | ({"name": pruner} if isinstance(pruner, str) else pruner),
+            "pruner": {"stages": ["head", "tune"]}
+            | ({"name": pruner} if isinstance(pruner, str) else pruner),
             "free": {"backbone": {"choice": ["a", "b"]}} if free is None else free,
             "fixed": fixed or {},
         }
