@@ -100,7 +100,7 @@ class Pruner(_Section):
     stages: list[Stage] = Field(
         default=["tune"],
         min_length=1,
-        description="where trials are pruned; a head costs next to nothing, and a weak one may win once tuned",
+        description="where trials are pruned; a head costs next to nothing, and a weak one may yet win",
     )
     startup_trials: int = Field(
         default=4, ge=0, description="trials that must have finished a stage before another is pruned in it"

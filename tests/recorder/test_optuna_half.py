@@ -58,7 +58,7 @@ def _space(**changes: Any) -> Space:
         "study": "small",
         "data": {"source": "pictures"},
         "sampler": {"name": "tpe", "startup_trials": 3},
-        "pruner": {"name": "median", "startup_trials": 2},
+        "pruner": {"name": "median", "startup_trials": 2, "warmup_epochs": 0, "stages": ["head", "tune"]},
         "fixed": {"backbone": "a", "tune.epochs": 2},
         "free": {
             "unfreeze": {"choice": [0.0, 0.5, 1.0]},
@@ -176,7 +176,7 @@ def test_a_trial_that_failed_before_its_first_epoch_is_read_back(url: str) -> No
     assert read.epochs == {"head": [], "tune": []}
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::FutureWarning")
 def test_reports_that_are_stored_already_are_skipped_without_a_word(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

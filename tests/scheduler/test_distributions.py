@@ -39,7 +39,7 @@ def _suggested(space: Space, **params: Any) -> tuple[TrialConfig, dict[str, Any]
     return config, trial.params
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::UserWarning", "error::FutureWarning")
 @pytest.mark.parametrize(
     ("key", "form", "distribution"),
     [*(("batch_size", *kind) for kind in KINDS), *(("dropout", *kind) for kind in FLOATS)],

@@ -11,7 +11,7 @@ from search.config.trial_config import Stage
 from search.scheduler.trial import Trial
 
 MakeSpace = Callable[..., Space]
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::FutureWarning")
 
 N_ORDINARY = 12
 FREE: dict[str, Any] = {"unfreeze": {"choice": [0.5, 1.0]}}
@@ -89,6 +89,19 @@ def test_a_recipe_is_never_pruned(make_space: MakeSpace, fake_study: Any, pruner
     recipes = study.trials[N_ORDINARY:]
     assert [trial.proposal.recipe for trial in recipes] == ["late", "short"]
     assert [trial.state for trial in recipes] == ["complete", "complete"]
+
+
+def test_by_default_only_stage_2_is_pruned(make_space: MakeSpace, fake_study: Any) -> None:
+    def worse_and_worse(trial: Trial, stage: Stage, epoch: int) -> float:
+        return float(trial.number)
+
+    for stages, stage in (({}, "tune"), ({"stages": ["tune"]}, "tune"), ({"stages": ["head"]}, "head")):
+        form = Space.model_validate(
+            {"study": "small", "data": {"source": "a"}, "pruner": {"name": "median", **stages}}
+        )
+        space = make_space(FREE, FIXED).model_copy(update={"pruner": form.pruner})
+        study = fake_study(space, worse_and_worse, most_trials=8).run()
+        assert {trial.stage for trial in study.trials if trial.state == "pruned"} == {stage}
 
 
 def test_a_trial_with_nothing_left_to_train_is_complete_however_bad_it_is(
@@ -199,6 +212,35 @@ def test_a_trial_that_went_on_is_not_pruned_earlier_by_trials_that_ended_meanwhi
     assert [study.step(slow) for _ in range(2)] == [None, None]
     assert study.step(slow) == "median at epoch 3 of stage head: val_loss 0.9"
     assert slow.state == "pruned"
+
+
+def test_a_stored_trial_stays_pruned_whatever_its_pruner_would_say_now(
+    make_space: MakeSpace, fake_study: Any
+) -> None:
+    space = make_space(FREE, FIXED, pruner={"name": "median", "startup_trials": 1})
+    study = fake_study(space, lambda trial, stage, epoch: 0.9 if trial.number else 0.1)
+    first = study.begin()
+    for _ in range(6):
+        study.step(first)
+    study.end(first, "pruned", "by another worker's trials, at the end of its head")
+
+    study = study.restarted()
+    # were the first one's head complete, this one's would be held against it
+    second = study.begin()
+    assert [study.step(second) for _ in range(6)] == [None] * 6
+
+
+def test_hyperband_has_brackets_for_the_longest_stage_whichever_trial_comes_first(
+    make_space: MakeSpace, fake_study: Any
+) -> None:
+    space = make_space({**FREE, "tune.epochs": {"int": [1, 9]}}, {"backbone": "a"}, pruner="hyperband")
+    recipes = {"short": space.config({"tune.epochs": 1})} | {
+        f"{number}": space.config({"tune.epochs": 9}) for number in range(N_ORDINARY - 1)
+    }
+    study = fake_study(space, _ruined, recipes, most_trials=N_ORDINARY + 20).run()
+
+    longest = max(len(trial.epochs["tune"]) for trial in study.trials if trial.number >= N_ORDINARY)
+    assert longest > 3
 
 
 def test_two_trials_at_once_are_each_pruned_on_their_own_values(

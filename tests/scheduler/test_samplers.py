@@ -14,7 +14,7 @@ from search.scheduler.samplers import make_sampler
 from search.scheduler.trial import Trial
 
 MakeSpace = Callable[..., Space]
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = pytest.mark.filterwarnings("error::UserWarning", "error::FutureWarning")
 
 FREE: dict[str, Any] = {
     "backbone": {"choice": ["a", "b"]},
@@ -60,6 +60,7 @@ def test_a_sampler_proposes_points_of_the_space_the_same_ones_again(
     for trial in study.trials:
         assert params_of(space, trial.config) == (trial.proposal.params, trial.proposal.distributions)
         assert any(key.startswith("tune.") for key in trial.proposal.params) == trial.config.tunes
+        assert trial.config.dropout in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
     assert {trial.config.tunes for trial in study.trials} == {True, False}
     assert capfd.readouterr() == ("", "")
 
@@ -88,6 +89,15 @@ def test_the_grid_is_gone_through_once_and_then_the_study_is_over(
     assert len(points) == len(set(points)) == 4 + 4 * 2 * 3 + 2 + 2 * 2 * 3
     assert study.trials[0].proposal.recipe == "own"
     assert study.scheduler.propose() is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_recipe_that_is_a_point_of_the_grid_is_not_tried_again_for_its_draws(
+    make_space: MakeSpace, fake_study: Any, seed: int
+) -> None:
+    space = make_space({"unfreeze": {"choice": [0.5, 1.0]}}, {"backbone": "a"}, sampler="grid", seed=seed)
+    recipe = space.config({"unfreeze": 0.5, "n_draws": 9})
+    assert len(fake_study(space, _loss, recipes={"own": recipe}).run().trials) == 2
 
 
 def test_a_space_without_dimensions_has_one_point(make_space: MakeSpace, fake_study: Any) -> None:
