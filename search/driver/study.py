@@ -129,6 +129,8 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     started = time.monotonic()
     space, options = request.file.space, request.options
     study = StoredStudy(options.storage_url, space)
+    most_head = request.most_head_epochs
+    study.hold_to({"space": space.digest(), "pictures": data.fingerprint, "most head epochs": most_head})
     request.study_file.write(space, data.fingerprint, sizes(data))
     tracking = _tracking(request, data, study)
     scheduler = _scheduler(request, study)
@@ -147,9 +149,8 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
 
 
 def _scheduler(request: Request, study: StoredStudy) -> Scheduler:
-    space, recipes = request.file.space, request.recipes
-    empty = Scheduler(space, recipes, [], 0)
-    return Scheduler(space, recipes, study.trials(empty.most_head), space.budget.trials)
+    space, most_head = request.file.space, request.most_head_epochs
+    return Scheduler(space, request.recipes, study.trials(most_head), space.budget.trials, most_head)
 
 
 def _tracking(request: Request, data: DataSet, study: StoredStudy) -> Tracking:
