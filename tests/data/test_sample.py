@@ -11,7 +11,8 @@ from PIL import Image
 
 import search
 import search.data.sample
-from search.data.sample import SIDE_PX, draw_animal, draw_sample
+from search.data.sample import draw_animal, draw_sample
+from search.data.sample_scene import SIDE_PX
 from search.seeds import seed_for
 
 N = 40
