@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -27,20 +26,21 @@ if TYPE_CHECKING:
 WRONG = 2
 INTERRUPTED = 130
 NOTHING_FOUND = 1
-NOTHING_DONE = 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        0 when a champion was found, 1 when no trial came to an end, 2 for a mistake of the user's, 130
-        after Ctrl-C.
+        0 when a champion was found, 1 when no trial came to an end or nothing was discarded, 2 for a mistake
+        of the user's, 130 after Ctrl-C.
     """
     asked = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(asked)
     try:
-        return _run(options, "python -m search.run " + shlex.join(asked))
+        # advice on how to go on must not discard what there is to go on with
+        command = shlex.join(word for word in asked if word != "--fresh")
+        return _run(options, f"python -m search.run {command}")
     except UserError as error:
         print(*(f"error: {sentence}" for sentence in error.sentences), sep="\n", file=sys.stderr)
         return WRONG
@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     names = ", ".join(sorted(path.stem for path in spaces_folder().glob("*.yaml")))
-    parser = argparse.ArgumentParser(prog="python -m search.run", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m search.run", allow_abbrev=False, description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument(
         "--study", required=True, metavar="NAME|FILE", help=f"a space: {names}, or a YAML file"
     )
@@ -106,21 +108,24 @@ def _options(asked: argparse.Namespace, command: str) -> Options:
 
 
 def _run(asked: argparse.Namespace, command: str) -> int:
+    if asked.fresh and asked.dry_run:
+        raise UserError("--fresh discards and --dry-run changes nothing; give one of them.")
     request = check(_options(asked, command))
     # With --json, standard output holds the summary and nothing else.
     out = sys.stderr if asked.json else sys.stdout
     print(f"home {request.options.home}", file=out)
-    request = _located(request, out)
-    from search.driver.study import held
+    from search.driver.study import check_stored, held
 
     with held(request):
-        if asked.fresh and not _discard(request, out):
-            return NOTHING_DONE
-        request = replace(request, options=replace(request.options, fresh=False))
+        is_begun = check_stored(request)
+        request = _located(request, out)
         data = _read_data(request, out)
         if asked.dry_run:
             return _dry_run(request, data, out)
-        return _search(with_weights(request), data, asked.json, out)
+        request = with_weights(request)
+        if asked.fresh and is_begun and not _discard(request, out):
+            return NOTHING_FOUND
+        return _search(request, data, asked.json, out)
 
 
 def _located(request: Request, out: TextIO) -> Request:
@@ -151,9 +156,11 @@ def _read_data(request: Request, out: TextIO) -> "DataSet":
         data = read_data(request, store, told)
     for item in data.quarantined:
         print(f"set aside: {item.path} ({item.reason})", file=sys.stderr)
-    config = space.config({"backbone": space.backbones[0]})
-    with _progress(f"decoding at {config.image_size} px", out) as told:
-        image_set(data, config.image_size, space.data.draw_seed, store, told)
+    dimension = space.dimensions.get("image_size")
+    typical = space.config({"backbone": space.backbones[0]}).image_size
+    for px in dimension.ends() if dimension else [typical]:
+        with _progress(f"decoding at {px} px", out) as told:
+            image_set(data, int(px), space.data.draw_seed, store, told)
     print(data.counts().to_string(), file=out)
     return data
 
@@ -215,7 +222,7 @@ def _interruptible(stop: threading.Event, out: TextIO) -> Iterator[None]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        print("finishing the running epoch; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+        print("stopping after what is running; Ctrl-C again stops at once", file=sys.stderr, flush=True)
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:
@@ -248,10 +255,10 @@ def _progress(what: str, out: TextIO, in_bytes: bool = False) -> Iterator[Callab
 
 
 def _discard(request: Request, out: TextIO) -> bool:
-    """Ask, then delete a study's trials; its runs in MLflow and its models stay."""
+    """Ask, then discard a study; tells whether it was."""
+    from search.driver.study import discard
+
     study = request.file.space.study
-    if not request.study_file.exists():
-        return True
     print(
         f"Discard study {study} in {request.options.shown_storage_url}? Its trials are deleted; "
         "its MLflow runs and models stay. [y/N] ",
@@ -262,10 +269,7 @@ def _discard(request: Request, out: TextIO) -> bool:
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         print("nothing was discarded", file=sys.stderr)
         return False
-    from search.recorder.optuna_half import StoredStudy
-
-    StoredStudy(request.options.storage_url, request.file.space).delete()
-    request.study_file.delete()
+    discard(request)
     print(f"study {study} is discarded", file=out)
     return True
 

@@ -87,7 +87,7 @@ class Sampler(_Section):
 
     name: Literal["tpe", "random", "qmc", "grid", "gp"] = "tpe"
     startup_trials: int = Field(
-        default=3, ge=0, description="trials before tpe or gp begins, recipes included"
+        default=2, ge=0, description="trials before tpe or gp begins, recipes included"
     )
 
 

@@ -91,7 +91,7 @@ class Driver:
         for epoch in result.epochs:
             reason = self._scheduler.observe(trial, epoch)
             steps = self._scheduler.steps(trial, epoch)
-            trial.count(epoch, ran=epoch.epoch in result.ran, known=steps[0] in trial.reported)
+            trial.count(epoch, ran=epoch.epoch in result.ran)
             self._recorder.epoch(trial, epoch, steps, self._metric)
             self._view.epoch(trial, epoch)
             if reason is not None:

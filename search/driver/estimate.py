@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from search.config.dimensions import Choice, PerBackbone
+from search.config.dimensions import PerBackbone
 from search.config.space import Space
 from search.config.trial_config import TrialConfig
 from search.data.table import DataSet
@@ -59,9 +59,10 @@ def estimate(request: Request, data: DataSet) -> Estimate:
     if trials is not None:
         by_recipes = [_trial_seconds(config, costs[space.backbones[0]], data) for config in recipes]
         compiled = _COMPILE_S * 2 * len(space.backbones)
-        seconds = _START_S + compiled + sum(by_recipes) + max(0, trials - len(recipes)) * a_trial
+        shared = _START_S + compiled + _features_seconds(space, costs, data)
+        seconds = shared + sum(by_recipes) + max(0, trials - len(recipes)) * a_trial
     disk = _disk_bytes(space, configs, costs, data, trials or 0)
-    return Estimate(costs, trials, seconds, request.timeout_s, disk)
+    return Estimate(costs, trials, seconds, space.budget.timeout_s, disk)
 
 
 def _typical(space: Space, backbone: str) -> TrialConfig:
@@ -71,8 +72,9 @@ def _typical(space: Space, backbone: str) -> TrialConfig:
         found = dimension.of(backbone) if isinstance(dimension, PerBackbone) else dimension
         if key == "backbone" or found is None:
             continue
-        if isinstance(found, Choice):
-            settings[key] = found.choice[len(found.choice) // 2]
+        grid = found.values()
+        if grid:
+            settings[key] = grid[len(grid) // 2]
         else:
             middle = mean(float(end) for end in found.ends())
             whole = all(isinstance(end, int) for end in found.ends())
@@ -81,10 +83,23 @@ def _typical(space: Space, backbone: str) -> TrialConfig:
 
 
 def _trial_seconds(config: TrialConfig, cost: Cost, data: DataSet) -> float:
+    """The time of stage 2; stage 1 trains on features, which are computed once for all trials."""
     n_train, n_validation = (len(data.indices(split)) for split in ("train", "validation"))
     depth = config.unfreeze if isinstance(config.unfreeze, float) else 0.5
     epoch_s = cost.seconds_a_picture * (n_train * (1 + _BACKWARD * depth) + n_validation)
     return epoch_s * config.tune_epochs if config.tunes else 0.0
+
+
+def _features_seconds(space: Space, costs: dict[str, Cost], data: DataSet) -> float:
+    n_pictures = len(data.indices("train")) * _draws(space) + len(data.indices("validation"))
+    return sum(cost.seconds_a_picture * n_pictures for cost in costs.values())
+
+
+def _draws(space: Space) -> int:
+    """The draws that a study can come to: one without augmentation, some with each strength."""
+    augment = space.dimensions.get("augment")
+    strengths = len(getattr(augment, "values", list)() or [0]) if augment else 1
+    return 1 + (strengths - 1) * space.reuse.n_draws
 
 
 def _disk_bytes(
@@ -92,9 +107,6 @@ def _disk_bytes(
 ) -> float:
     n_train, n_all = len(data.indices("train")), len(data.table)
     pictures = n_all * configs[space.backbones[0]].image_size ** 2 * 3
-    augment = space.dimensions.get("augment")
-    strengths = len(getattr(augment, "values", list)() or [0]) if augment else 1
-    draws = 1 + (strengths - 1) * space.reuse.n_draws
-    features = sum(n_train * cost.width * _FLOAT_BYTES * draws for cost in costs.values())
+    features = sum(n_train * cost.width * _FLOAT_BYTES * _draws(space) for cost in costs.values())
     largest = max(cost.parameters for cost in costs.values())
     return pictures + features + trials * largest * _FLOAT_BYTES * _COPIES

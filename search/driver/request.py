@@ -14,7 +14,7 @@ from search.data.download import ByteProgress
 from search.data.folders import find_pictures
 from search.data.sources import SAMPLE, Source, find_source, local_source
 from search.driver.study_file import StudyFile
-from search.errors import DataError, StudyError, WeightsError
+from search.errors import DataError, SpaceError, StudyError, WeightsError
 from search.model.backbones import BACKBONES, backbone, check_image_size
 from search.model.loading import load_keras
 from search.model.weights import weights_at_hand
@@ -78,13 +78,11 @@ class Request:
         options: The command line.
         file: The space, its recipes, and the recipes that are left out.
         source: Where the pictures are; None if they must be downloaded.
-        timeout_s: The wall time that the study may take, seconds.
     """
 
     options: Options
     file: SpaceFile
     source: Source | None
-    timeout_s: float | None
 
     @property
     def study_file(self) -> StudyFile:
@@ -120,7 +118,7 @@ def check(options: Options, env: Mapping[str, str] = os.environ) -> Request:
     source = local_source(file.space.data.source, options.data, options.home, env)
     if source is not None and source.kind != "sample":
         find_pictures(source.folder)
-    request = Request(options, file, source, file.space.budget.timeout_s)
+    request = Request(options, file, source)
     _check_backbones(request)
     if not options.fresh:
         request.study_file.check_space(file.space, options.command)
@@ -207,6 +205,11 @@ def _check_backbones(request: Request) -> None:
     config = space.config({"backbone": space.backbones[0]})
     dimension = space.dimensions.get("image_size")
     sizes = [int(end) for end in dimension.ends()] if dimension else [config.image_size]
+    if config.weights not in ("imagenet", "none", "shapes") and len(space.backbones) > 1:
+        names = ", ".join(space.backbones)
+        raise SpaceError(
+            f"fixed.weights: {config.weights} is one backbone's, and the space has {names}; keep one of them."
+        )
     for name in space.backbones:
         check_image_size(backbone(name), min(sizes))
         weights_at_hand(backbone(name), config.image_size, config.weights, folder)

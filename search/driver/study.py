@@ -1,5 +1,6 @@
 """Study: one run of the main job, from checked request to champion and summary."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,8 @@ from search.driver.finish import Results, finish
 from search.driver.request import Request
 from search.driver.view import View
 from search.errors import DataError, StudyError
-from search.executor.executor import InlineExecutor
-from search.recorder.optuna_half import StoredStudy
+from search.executor.executor import Executor, InlineExecutor
+from search.recorder.optuna_half import StoredStudy, check_database, delete_study
 from search.recorder.recorder import Recorder
 from search.recorder.spool import Spool
 from search.recorder.tracking import Tracking
@@ -103,18 +104,44 @@ def held(request: Request) -> Iterator[None]:
         StudyError: Another driver holds it.
     """
     path = request.study_file.path.with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path, timeout=0)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise StudyError(
             f"Study {request.file.space.study} is being run by another process ({path}); wait for it."
         ) from error
+    except OSError as error:
+        home = request.options.home
+        raise StudyError(
+            f"--home: {home} cannot be written ({error.strerror}); give another folder."
+        ) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def check_stored(request: Request) -> bool:
+    """Tell whether the study is begun, and open its database where there is one.
+
+    Raises:
+        StudyError: The database cannot be opened.
+    """
+    options = request.options
+    if options.storage is None and not (options.home / "optuna.db").exists():
+        return False
+    return check_database(options.storage_url, request.file.space.study)
+
+
+def discard(request: Request) -> None:
+    """Delete a study's trials and what MLflow was not told of them; its runs and models stay."""
+    study, file = request.file.space.study, request.study_file
+    delete_study(request.options.storage_url, study)
+    for left in file.path.parent.glob(f"{study}.*.spool.*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    file.delete()
 
 
 def run_study(request: Request, data: DataSet, open_view: OpenView, stop: threading.Event) -> Outcome:
@@ -134,28 +161,50 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     request.study_file.write(space, data.fingerprint, sizes(data))
     tracking = _tracking(request, data, study)
     scheduler = _scheduler(request, study)
-    deadline = started + request.timeout_s if request.timeout_s else None
+    timeout_s = space.budget.timeout_s
+    deadline = started + timeout_s if timeout_s else None
     tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
     recorder = Recorder(study, tracking, tags)
     with open_view(scheduler.trials, deadline) as view:
         plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights)
+        Store(plan.store).sweep()
         executor = InlineExecutor(plan, view.progress)
+        _check_networks(request, executor)
         metric = space.objective.metric
         Driver(scheduler, executor, recorder, view, metric, deadline, stop).run()
-        results = None if stop.is_set() else finish(request, data, scheduler, executor, tracking, view)
+        stopped = stop.is_set()
+        results = None if stopped else finish(request, data, scheduler, executor, tracking, view)
     programs = executor.submit("compiled").result()
     executor.close()
-    return _close(tracking, scheduler, results, stop.is_set(), started, programs)
+    return _close(tracking, scheduler, results, stopped, started, programs)
+
+
+def _check_networks(request: Request, executor: Executor) -> None:
+    """Build what only a built network can tell to be wrong: a layer's name, a file of weights.
+
+    Raises:
+        UserError: What is wrong with it.
+    """
+    space = request.file.space
+    dimension = space.dimensions.get("unfreeze")
+    depths = list(dimension.ends()) if dimension else [space.fixed_settings.get("unfreeze", 1.0)]
+    configs = [
+        space.config({"backbone": name, "unfreeze": depth}) for name in space.backbones for depth in depths
+    ]
+    for config in [*configs, *request.recipes.values()]:
+        if isinstance(config.unfreeze, str) or config.weights not in ("imagenet", "none", "shapes"):
+            executor.submit("check", config).result()
 
 
 def _scheduler(request: Request, study: StoredStudy) -> Scheduler:
     space, most_head = request.file.space, request.most_head_epochs
-    return Scheduler(space, request.recipes, study.trials(most_head), space.budget.trials, most_head)
+    trials = study.trials(most_head)
+    return Scheduler(space, request.recipes, trials, space.budget.trials, most_head, study.uid)
 
 
 def _tracking(request: Request, data: DataSet, study: StoredStudy) -> Tracking:
     options, space = request.options, request.file.space
-    spool = Spool(options.home / "studies" / f"{space.study}.spool.jsonl")
+    spool = Spool(options.home / "studies" / f"{space.study}.{study.uid}.spool.jsonl")
     tracking = Tracking(options.tracking_uri, spool, space.study, study.uid, options.home / "mlartifacts")
     now = time.time_ns() // 1_000_000
     params = {

@@ -1,7 +1,10 @@
 """Summary: what a run came to, as JSON values and as text."""
 
 import shlex
+import shutil
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from search.data.table import DataSet
@@ -151,16 +154,18 @@ def _commands(request: Request) -> list[str]:
     options = request.options
     lines = [
         "Look at it (each runs until Ctrl-C):",
-        f"  optuna-dashboard {_quoted(options.shown_storage_url)}",
+        f"  {_program('optuna-dashboard')} {shlex.quote(options.shown_storage_url)}",
     ]
     if options.tracking is None or not options.tracking_uri.startswith("http"):
-        artifacts = _quoted(str(options.home / "mlartifacts"))
+        store = shlex.quote(options.shown_tracking_uri)
+        artifacts = shlex.quote(str(options.home / "mlartifacts"))
         lines.append(
-            f"  MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server "
-            f"--backend-store-uri {_quoted(options.shown_tracking_uri)} --default-artifact-root {artifacts}"
+            f"  MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {_program('mlflow')} server "
+            f"--backend-store-uri {store} --default-artifact-root {artifacts}"
         )
     return lines
 
 
-def _quoted(text: str) -> str:
-    return shlex.quote(text)
+def _program(name: str) -> str:
+    """Name a program so that the user's shell finds it: it may lie in an environment that is not active."""
+    return name if shutil.which(name) else shlex.quote(str(Path(sys.executable).with_name(name)))

@@ -40,6 +40,9 @@ class TrainingProgram(Protocol):
         Returns:
             The logits that each picture got in its step, `(n, classes) float32`, and each step's mean loss,
             `(steps,) float32`.
+
+        Raises:
+            MemoryError: The device has not enough of it.
         """
         ...
 

@@ -72,13 +72,21 @@ class Training:
                 continue
             rows = slice(first * self._batch_size, first * self._batch_size + (last - first) * size)
             batches = (_in_batches(inputs[rows], size), _in_batches(targets[rows], size), lrs[first:last])
-            state, (outputs, loss) = self._scan(state, self._decay.value, batches)
+            state, (outputs, loss) = self._scan_in_memory(state, batches)
             logits.append(np.asarray(outputs).reshape(-1, targets.shape[1]))
             losses.append(np.asarray(loss))
         for group, values in zip((self._trained, self._others, self.optimizer.variables), state, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
         return np.concatenate(logits), np.concatenate(losses)
+
+    def _scan_in_memory(self, state: Any, batches: Any) -> Any:
+        try:
+            return jax.block_until_ready(self._scan(state, self._decay.value, batches))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise MemoryError(str(error)) from error
 
     def _stepper(self, decay: Any) -> Any:
         gradients_of = jax.value_and_grad(self._forward, has_aux=True)

@@ -54,7 +54,10 @@ class Training:
 
     def run(self, inputs: np.ndarray, targets: np.ndarray, lrs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Train one step for each batch of the inputs, in order."""
-        logits, losses = self._steps(inputs, targets, lrs)
+        try:
+            logits, losses = self._steps(inputs, targets, lrs)
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError(error.message) from error
         return logits.numpy(), losses.numpy()
 
     def _loop(self, inputs: tf.Tensor, targets: tf.Tensor, lrs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,5 +1,6 @@
 """The Optuna half of the recorder: the stored study, which only the driver writes."""
 
+import contextlib
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
@@ -123,10 +124,6 @@ class StoredStudy:
         value = trial.value(self._metric) if trial.state == "complete" else None
         self._study.tell(trial.number, value, state=_OPTUNA_STATES[trial.state])
 
-    def delete(self) -> None:
-        """Delete the study with all its trials."""
-        optuna.delete_study(study_name=self._study.study_name, storage=self._storage)
-
     @property
     def _study_id(self) -> int:
         return self._storage.get_study_id_from_name(self._study.study_name)
@@ -175,6 +172,26 @@ def _outcome(attrs: dict[str, Any]) -> Outcome | None:
         epochs_run=attrs["epochs_run"],
         epochs_reused=attrs["epochs_reused"],
     )
+
+
+def check_database(url: str, study: str) -> bool:
+    """Open a database and tell whether it holds a study of a name.
+
+    Raises:
+        StudyError: The database cannot be opened.
+    """
+    with _told(url):
+        return study in optuna.get_all_study_names(_open(url))
+
+
+def delete_study(url: str, study: str) -> None:
+    """Delete a study with all its trials, whatever it is; one that is not there is no error.
+
+    Raises:
+        StudyError: The database cannot be opened.
+    """
+    with _told(url), contextlib.suppress(KeyError):
+        optuna.delete_study(study_name=study, storage=_open(url))
 
 
 def _open_study(storage: RDBStorage, space: Space) -> optuna.Study:

@@ -41,11 +41,12 @@ class Scheduler:
         trials: Sequence[Trial],
         most_trials: int | None,
         most_head: int | None = None,
+        study_uid: str = "",
     ) -> None:
         self.trials: list[Trial] = []
         self.most_head = most_head or most_head_epochs(space, recipes.values())
         self._space, self._recipes, self._most_trials = space, recipes, most_trials
-        self._metric = space.objective.metric
+        self._metric, self._study_uid = space.objective.metric, study_uid
         self._pruning = Pruning(space)
         for trial in trials:
             self._take_in(trial)
@@ -137,7 +138,7 @@ class Scheduler:
         return max(trial.reported, default=0) > max(self.steps(trial, epoch))
 
     def _segment(self, trial: Trial, stage: Stage, until: int) -> Segment:
-        owner = None if self._space.reuse.enabled else f"{self._space.study}/{trial.number}"
+        owner = None if self._space.reuse.enabled else f"{self._study_uid}/{trial.number}"
         return trial.segment(stage, until, self._metric, self._space.seed, owner)
 
     def _take_in(self, trial: Trial) -> None:

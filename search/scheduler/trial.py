@@ -106,15 +106,15 @@ class Trial:
         best = self.best_epoch(metric)
         return None if best is None else best.metrics[metric]
 
-    def count(self, epoch: Epoch, ran: bool, known: bool) -> None:
+    def count(self, epoch: Epoch, ran: bool) -> None:
         """Count an epoch as run for this trial or taken from another.
 
         Args:
             epoch: The epoch.
-            ran: Whether it was trained just now.
-            known: Whether this trial had reported it before its driver died; then its time tells.
+            ran: Whether it was trained just now. If not, its time tells whether a driver that died had it
+                trained for this trial.
         """
-        if ran or (known and epoch.time_ms >= self.started_ms):
+        if ran or epoch.time_ms >= self.started_ms:
             self.epochs_run += 1
         else:
             self.epochs_reused += 1

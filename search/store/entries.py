@@ -8,6 +8,7 @@ entry whose files do not fit it is damaged, is dropped, and gets built again.
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from search.digests import digest_of_file
 
 Kind = Literal["arrays", "features", "checkpoints", "contents"]
 MANIFEST = "manifest.json"
+_OLDEST_DRAFT_S = 24 * 3600
 
 
 class Store:
@@ -75,6 +77,12 @@ class Store:
     def discard(self, kind: Kind, key: str) -> None:
         """Remove an entry; one that is not there is no error."""
         self._discard(self._place(kind, key))
+
+    def sweep(self) -> None:
+        """Remove what killed builders left behind; a draft of the last day may still be in work."""
+        for left in self.root.glob("*/.*.*"):
+            if left.is_dir() and time.time() - left.stat().st_mtime > _OLDEST_DRAFT_S:
+                shutil.rmtree(left, ignore_errors=True)
 
     def _place(self, kind: Kind, key: str) -> Path:
         return self.root / kind / key

@@ -1,7 +1,9 @@
 """The environment of training: what of the machine and the libraries can change a number."""
 
 import os
+import platform
 from importlib.metadata import version
+from pathlib import Path
 
 import keras
 
@@ -14,9 +16,27 @@ def environment() -> dict[str, str | int]:
         "backend_version": version(backend) if backend == "jax" else _tensorflow_version(),
         "keras": version("keras"),
         "device": _device_kind(backend),
-        "threads": len(os.sched_getaffinity(0)),
-        "precision": "float32",
+        "machine": _machine(),
+        "cores": _cores(),
+        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", ""),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""),
+        "precision": keras.config.floatx(),
     }
+
+
+def _cores() -> int:
+    """The cores that this process may use, which is how many threads TensorFlow takes."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _machine() -> str:
+    """The processor's model, whose instructions decide the order of sums."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.machine())
 
 
 def _tensorflow_version() -> str:

@@ -46,7 +46,8 @@ class Features:
     ) -> np.ndarray:
         if self._store is None:
             return self._compute(bench, images, split, draw, strength)
-        key = features_key(backbone, split, draw, strength, {**self._facts, "batch": FORWARD_BATCH})
+        facts = {**self._facts, "batch": FORWARD_BATCH}
+        key = features_key(backbone, split, draw, strength, images.draw_seed, facts)
         entry = self._store.find("features", key)
         if entry is None:
             with self._store.build("features", key) as draft:

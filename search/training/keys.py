@@ -17,33 +17,34 @@ FORMAT = 1
 Facts = Mapping[str, Any]
 
 
-def checkpoint_key(segment: Segment, stage: Stage, epoch: int, facts: Facts) -> str:
+def checkpoint_key(segment: Segment, stage: Stage, epoch: int, draw_seed: int, facts: Facts) -> str:
     """Name the checkpoint that a trial reaches at an epoch of a stage.
 
     Args:
         segment: The trial's settings and seeds.
         stage: The stage.
         epoch: The epoch reached, from 1.
+        draw_seed: The data's draw seed, which decides where pictures are augmented.
         facts: What else decides: the pictures, the weights, the environment.
     """
     if stage == "head":
-        start: Any = {"facts": dict(facts), "trial": _of_trial(segment), "format": FORMAT}
+        start: Any = {"facts": dict(facts), "trial": _of_trial(segment, draw_seed), "format": FORMAT}
     else:
-        start = checkpoint_key(segment, "head", segment.head_epochs, facts)
+        start = checkpoint_key(segment, "head", segment.head_epochs, draw_seed, facts)
     return digest_of({"start": start, "stage": stage, "epoch": epoch, **_of_stage(segment.config, stage)})
 
 
-def features_key(backbone: str, split: str, draw: int, strength: float, facts: Facts) -> str:
+def features_key(backbone: str, split: str, draw: int, strength: float, draw_seed: int, facts: Facts) -> str:
     """Name the features that a frozen backbone gives for one draw of a split."""
-    augmented = {"strength": strength, "draw": draw} if strength > 0 else {}
+    augmented = {"strength": strength, "draw": draw, "seed": draw_seed} if strength > 0 else {}
     return digest_of(
         {"backbone": backbone, "split": split, "augment": augmented, "facts": dict(facts), "format": FORMAT}
     )
 
 
-def _of_trial(segment: Segment) -> dict[str, Any]:
+def _of_trial(segment: Segment, draw_seed: int) -> dict[str, Any]:
     config = segment.config
-    drawn = {"draws": config.n_draws} if config.augment > 0 else {}
+    drawn = {"draws": config.n_draws, "draw_seed": draw_seed} if config.augment > 0 else {}
     return {
         **drawn,
         "backbone": config.backbone,

@@ -30,6 +30,10 @@ class StageTraining:
         features: Where the features of stage 1 come from.
         start: Where stage 2 starts, None for stage 1.
         progress: Told after each part of an epoch: stage, epoch, share done.
+
+    Attributes:
+        trained_layers: How many layers the stage trains, the classifier included.
+        trained_parameters: How many numbers the stage trains.
     """
 
     def __init__(
@@ -48,18 +52,10 @@ class StageTraining:
         self._seed = seed_for(segment.study_seed, "replicate", segment.replicate)
         self._trained = bench.network.trained_in(self._stage, self._config.unfreeze)
         self._program = workshop.training(bench, self._config, self._stage)
+        self.trained_layers = bench.network.n_trained_layers(self._stage, self._config.unfreeze)
+        self.trained_parameters = sum(math.prod(variable.shape) for variable in self._trained.values())
         self._best = start
         self._begin(start)
-
-    @property
-    def trained_layers(self) -> int:
-        """How many layers the stage trains, the classifier included."""
-        return self._bench.network.n_trained_layers(self._stage, self._config.unfreeze)
-
-    @property
-    def trained_parameters(self) -> int:
-        """How many numbers the stage trains."""
-        return sum(math.prod(variable.shape) for variable in self._trained.values())
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go to where a checkpoint of this stage was taken."""

@@ -10,6 +10,7 @@ import numpy as np
 from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet
 from search.digests import digest_of_file
+from search.errors import TrialError
 from search.store.entries import Store
 from search.training.checkpoint import Checkpoint
 from search.training.environment import environment
@@ -30,7 +31,7 @@ class _Stage:
     facts: Facts
 
     def key(self, epoch: int) -> str:
-        return checkpoint_key(self.segment, self.segment.stage, epoch, self.facts)
+        return checkpoint_key(self.segment, self.segment.stage, epoch, self.images.draw_seed, self.facts)
 
 
 class Trainer:
@@ -58,7 +59,7 @@ class Trainer:
         self._images, self._weights, self._progress = images, weights, progress
         self._environment = environment()
         self._digests: dict[Path, str] = {}
-        self._written: set[str] = set()
+        self._written: dict[str, TrialConfig] = {}
         self._live: tuple[str, StageTraining] | None = None
         self.workshop = Workshop(draw_seed)
 
@@ -96,6 +97,16 @@ class Trainer:
         bench.network.assign(checkpoint.best)
         return bench
 
+    def check(self, config: TrialConfig) -> None:
+        """Build the network of a config and find what it unfreezes.
+
+        Raises:
+            UserError: The weights are another network's, or the backbone has no such layer.
+        """
+        n_classes = len(self._images(config.image_size).classes)
+        bench = self.workshop.bench(config, self._weights(config), n_classes)
+        bench.network.trained_in("tune", config.unfreeze)
+
     def cost(self, config: TrialConfig) -> Cost:
         """Time the forward pass of a config's backbone, after one that compiles it."""
         images = self._images(config.image_size)
@@ -111,7 +122,6 @@ class Trainer:
         images, weights = self._images(segment.config.image_size), self._weights(segment.config)
         facts = {
             "pictures": images.key,
-            "draw_seed": images.draw_seed,
             "weights": "none" if weights is None else self._digest(weights),
             "environment": self._environment,
         }
@@ -150,7 +160,11 @@ class Trainer:
         training = self._at(stage, number - 1)
         self._live = None
         started = time.monotonic()
-        metrics = training.train_epoch(number)
+        try:
+            metrics = training.train_epoch(number)
+        except MemoryError as error:
+            size = stage.segment.config.batch_size
+            raise TrialError(f"out of memory in stage {stage.segment.stage} at batch_size {size}") from error
         seconds = time.monotonic() - started
         row = Epoch(
             stage=stage.segment.stage,
@@ -201,8 +215,9 @@ class Trainer:
         key = stage.key(number)
         with self._store.build("checkpoints", key) as draft:
             checkpoint.save(draft)
-        self._written.add(key)
+        self._written[key] = stage.segment.config
         before = stage.key(number - 1)
-        # Those of stage 2 are large, so only the last one of a run of epochs stays.
-        if stage.segment.stage == "tune" and before in self._written:
+        # Those of stage 2 are large, so only the last one of a trial stays. One that was written for another
+        # trial, which ended there, is that trial's last one.
+        if stage.segment.stage == "tune" and self._written.get(before) == stage.segment.config:
             self._store.discard("checkpoints", before)

@@ -74,7 +74,15 @@ class Worker:
 
     def compiled(self) -> int:
         """Count the training programs made so far."""
-        return self._trainer.workshop.compiled
+        return self._trainer.workshop.compiled if "_trainer" in self.__dict__ else 0
+
+    def check(self, config: TrialConfig) -> None:
+        """Build the network of a config and find what it unfreezes.
+
+        Raises:
+            UserError: The weights are another network's, or the backbone has no such layer.
+        """
+        self._trainer.check(config)
 
     def images(self, image_size_px: int) -> ImageSet:
         """Give the pictures at a size."""

@@ -102,7 +102,7 @@ class LiveView:
         return table
 
     def _status(self) -> str:
-        states = Counter(trial.state for trial in self._trials.values())
+        states = Counter(trial.state for trial in list(self._trials.values()))
         done = len(self._trials) - states["running"]
         parts = [f"{done}/{self._most_trials or '?'} trials"]
         parts += [f"{states[state]} {state}" for state in ("pruned", "failed") if states[state]]
@@ -123,7 +123,7 @@ class LiveView:
 
     def _best(self) -> Trial | None:
         best: Trial | None = None
-        for trial in self._trials.values():
+        for trial in list(self._trials.values()):
             value = trial.value(self._metric)
             if trial.state == "complete" and value is not None:
                 so_far = best.value(self._metric) if best else None

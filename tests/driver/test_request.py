@@ -51,7 +51,7 @@ def make_options(tmp_path: Path) -> MakeOptions:
 def test_a_right_request_knows_its_space_pictures_and_recipes(make_options: MakeOptions) -> None:
     request = check(make_options(sets=("budget.timeout=2h",)), {})
 
-    assert request.timeout_s == 7200.0
+    assert request.file.space.budget.timeout_s == 7200.0
     assert request.source is not None
     assert request.source.kind == "folder"
     assert list(request.recipes) == ["feature_extraction", "tutorial_tenth"]
@@ -98,7 +98,11 @@ def test_recipes_that_are_left_out_count_for_the_steps_but_do_not_run(make_optio
             "cannot share one database",
         ),
         ({"weights": Path("/no/weights")}, WeightsError, "--weights: /no/weights is no folder"),
-        ({"sets": ("fixed.weights=/no/file.h5",)}, WeightsError, r"file\.h5"),
+        (
+            {"sets": ("fixed.weights=/no/file.h5", "free.backbone=[mobilenet_v2_035]")},
+            WeightsError,
+            r"file\.h5",
+        ),
         (
             {"sets": ("fixed.backbone=vgg61",)},
             SpaceError,

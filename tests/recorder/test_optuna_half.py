@@ -17,7 +17,7 @@ import pytest
 from search.config.space import Space
 from search.config.trial_config import STAGES
 from search.errors import StudyError
-from search.recorder.optuna_half import StoredStudy
+from search.recorder.optuna_half import StoredStudy, delete_study
 from search.scheduler.distributions import params_of
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Outcome, Proposal, Trial
@@ -92,7 +92,7 @@ def _trained(study: StoredStudy, state: Any = "complete", reason: str | None = N
     ):
         epoch = _epoch(stage, number, value)
         trial.epochs[epoch.stage].append(epoch)
-        trial.count(epoch, ran=number == 1, known=False)
+        trial.count(epoch, ran=number == 1)
         study.report(trial, steps, value)
     trial.run_id = "run-7"
     trial.end(state, reason, "val_loss")
@@ -239,7 +239,7 @@ def test_a_study_that_was_only_half_made_is_made_to_the_end(url: str) -> None:
 def test_two_studies_of_one_name_have_names_of_their_own(url: str) -> None:
     first = StoredStudy(url, _space())
     first.add(_proposal())
-    first.delete()
+    delete_study(url, "small")
     second = StoredStudy(url, _space())
 
     assert second.uid != first.uid

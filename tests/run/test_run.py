@@ -16,7 +16,7 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from reading import trials_of
+from reading import epochs_trained, trials_of
 
 pytestmark = pytest.mark.slow
 
@@ -163,7 +163,7 @@ def test_ctrl_c_finishes_the_epoch_and_the_study_goes_on(command: Any) -> None:
             process.send_signal(signal.SIGINT)
     assert process.wait(timeout=120) == 130, "".join(lines)
     text = "".join(lines)
-    assert "finishing the running epoch" in text
+    assert "stopping after what is running" in text
     assert "stopped; go on with: python -m search.run" in text
     assert "Traceback" not in text
     _, runs = runs_of(command.home)
@@ -230,3 +230,27 @@ def test_a_dry_run_trains_nothing(command: Any) -> None:
     ):
         assert text in done.stdout
     assert not (command.home / "optuna.db").exists()
+
+
+def test_a_layer_that_a_backbone_does_not_have_is_told_before_anything_is_trained(command: Any) -> None:
+    done = command.run("--set", "free.unfreeze=[0.5, block5_conv1]")
+    assert done.returncode == 2, done.stderr
+    assert "block5_conv1" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert epochs_trained(command.home) == 0
+
+
+def test_fresh_finds_a_study_that_only_the_database_knows(
+    done: tuple[Any, dict[str, Any]], tmp_path: Path
+) -> None:
+    command, _ = done
+    copy = replace(command, home=tmp_path / "home")
+    shutil.copytree(command.home, copy.home)
+    (copy.home / "studies" / "small.json").unlink()
+    accuracy = ("--set", "objective.metric=val_accuracy", "--trials", "1")
+    refused = copy.run(*accuracy)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+    other = copy.run("--fresh", "--json", *accuracy, input="y\n")
+    assert other.returncode == 0, other.stderr
+    assert json.loads(other.stdout)["best"]["val_accuracy"] == trials_of(copy.home)[0].value

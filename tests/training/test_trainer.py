@@ -219,3 +219,28 @@ def test_a_killed_checkpoint_leaves_the_one_before(
     resumed = make_trainer(tmp_path).run(segment(config, "head", 3, 3))
     assert resumed.ran == {2, 3}
     assert Rows(tmp_path / "epochs").runs() == 4
+
+
+def test_a_longer_trial_leaves_the_last_checkpoint_of_a_shorter_one(
+    tmp_path: Path, make_trainer: Callable, make_config: Callable
+) -> None:
+    trainer, short = make_trainer(tmp_path), make_config(tune__epochs=1)
+    run_segments(trainer, short)
+    run_segments(trainer, make_config(tune__epochs=3))
+    trained = Rows(tmp_path / "epochs").runs()
+    trainer.predict_best(segment(short, "tune", 1), "test")
+    assert Rows(tmp_path / "epochs").runs() == trained == 2 + 3
+
+
+def test_a_device_that_is_out_of_memory_loses_the_trial(
+    tmp_path: Path, make_trainer: Callable, make_config: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(tmp_path)
+
+    def full(self: StageTraining, number: int) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StageTraining, "train_epoch", full)
+        with pytest.raises(TrialError, match="out of memory in stage head at batch_size 16"):
+            trainer.run(segment(make_config(), "head", 1))

@@ -1,0 +1,92 @@
+"""Keys: what can change a number is in them, what cannot is not."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from search.training.keys import checkpoint_key, features_key
+from search.training.segment import Segment
+
+FACTS = {"pictures": "p", "weights": "w", "environment": {"threads": 2}}
+
+
+def key_of(
+    segment: Segment, stage: str = "tune", epoch: int = 2, draw_seed: int = 0, facts: Any = FACTS
+) -> str:
+    return checkpoint_key(segment, stage, epoch, draw_seed, facts)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def segment(make_config: Callable) -> Segment:
+    return Segment(make_config(augment=0.5), "tune", 2, 0, 2, "val_loss", 0)
+
+
+def changed(segment: Segment, **settings: Any) -> Segment:
+    return replace(segment, config=segment.config.model_copy(update=settings))
+
+
+OF_BOTH = [
+    {"backbone": "mobilenet_v2"}, {"batch_size": 8}, {"optimizer": "sgd"}, {"head_lr": 0.1},
+    {"dropout": 0.1}, {"augment": 0.25}, {"n_draws": 2}, {"weight_decay": 0.1},
+    {"label_smoothing": 0.1}, {"lr_schedule": "cosine"}, {"warmup": 0.1},
+]  # fmt: skip
+OF_TUNE = [{"unfreeze": 1.0}, {"tune_lr_ratio": 0.5}]
+OF_NONE = [{"patience": 3}, {"tune_epochs": 9}, {"head_epochs": 9}]
+
+
+@pytest.mark.parametrize("settings", OF_BOTH, ids=str)
+def test_a_setting_of_both_stages_is_in_the_keys_of_both(segment: Segment, settings: dict[str, Any]) -> None:
+    other = changed(segment, **settings)
+    assert key_of(other, "head") != key_of(segment, "head")
+    assert key_of(other, "tune") != key_of(segment, "tune")
+
+
+@pytest.mark.parametrize("settings", OF_TUNE, ids=str)
+def test_a_setting_of_stage_2_is_in_its_keys_only(segment: Segment, settings: dict[str, Any]) -> None:
+    other = changed(segment, **settings)
+    assert key_of(other, "head") == key_of(segment, "head")
+    assert key_of(other, "tune") != key_of(segment, "tune")
+
+
+@pytest.mark.parametrize("settings", OF_NONE, ids=str)
+def test_how_long_a_stage_may_last_is_in_no_key(segment: Segment, settings: dict[str, Any]) -> None:
+    for stage in ("head", "tune"):
+        assert key_of(changed(segment, **settings), stage) == key_of(segment, stage)
+
+
+def test_a_stages_length_counts_where_its_learning_rate_hangs_on_it(segment: Segment) -> None:
+    cosine = changed(segment, lr_schedule="cosine")
+    longer = changed(segment, lr_schedule="cosine", tune_epochs=9)
+    assert key_of(longer, "head") == key_of(cosine, "head")
+    assert key_of(longer, "tune") != key_of(cosine, "tune")
+
+
+def test_seeds_owner_objective_epoch_and_facts_are_in_every_key(segment: Segment) -> None:
+    keys = [
+        key_of(segment),
+        key_of(replace(segment, study_seed=1)),
+        key_of(replace(segment, replicate=1)),
+        key_of(replace(segment, owner="study/3")),
+        key_of(replace(segment, metric="val_accuracy")),
+        key_of(replace(segment, head_epochs=1)),
+        key_of(segment, epoch=3),
+        key_of(segment, "head"),
+        key_of(segment, draw_seed=1),
+        *(key_of(segment, facts={**FACTS, name: "other"}) for name in FACTS),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_how_a_way_was_cut_into_segments_is_in_no_key(segment: Segment) -> None:
+    assert key_of(replace(segment, until=9, after=4, stage="head")) == key_of(segment)
+
+
+def test_the_draw_seed_counts_only_where_pictures_are_augmented(segment: Segment) -> None:
+    plain = changed(segment, augment=0.0)
+    assert key_of(plain, draw_seed=1) == key_of(plain)
+    assert key_of(changed(plain, n_draws=9)) == key_of(plain)
+    assert features_key("b", "train", 0, 0.0, 1, FACTS) == features_key("b", "train", 3, 0.0, 2, FACTS)
+    drawn = [features_key("b", "train", draw, 0.5, seed, FACTS) for draw in (0, 1) for seed in (0, 1)]
+    assert len(set(drawn)) == 4
