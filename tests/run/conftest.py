@@ -1,72 +1,11 @@
-"""The command in processes of its own, on a few drawn pictures."""
+"""The command on a few drawn pictures."""
 
-import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
+from command import RECIPE, SPACE, Command
 
 from search.data.sample import draw_sample
-
-SPACE = """\
-study: small
-data: {source: small}
-pruner: {name: median, startup_trials: 1}
-sampler: {name: tpe, startup_trials: 2}
-budget: {trials: 5}
-fixed: {backbone: mobilenet_025, weights: shapes, image_size: 32, batch_size: 16}
-free:
-  unfreeze: {float: [0.0, 1.0], step: 0.5}
-  head.lr: {float: [1.0e-3, 1.0e-2], log: true}
-  head.epochs: {int: [1, 3]}
-  tune.lr_ratio: {float: [0.1, 1.0], log: true}
-  tune.epochs: {int: [1, 3]}
-  augment: {float: [0.0, 1.0], step: 0.5}
-recipes: [short]
-"""
-RECIPE = """\
-summary: a recipe that a test can wait for
-fixed: {unfreeze: 1.0, head.lr: 3.0e-3, head.epochs: 2, tune.lr_ratio: 0.3, tune.epochs: 2, augment: 0.0}
-"""
-
-
-@dataclass
-class Command:
-    """`python -m search.run` on a space file, with a home of its own."""
-
-    space: Path
-    data: Path
-    home: Path
-    environment: dict[str, str] = field(default_factory=dict)
-
-    def line(self, *options: str) -> list[str]:
-        start = [sys.executable, "-m", "search.run", "--study", str(self.space)]
-        return [*start, "--data", str(self.data), "--home", str(self.home), *options]
-
-    def env(self) -> dict[str, str]:
-        return {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **self.environment}
-
-    def run(self, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.line(*options),
-            capture_output=True,
-            text=True,
-            env=self.env(),
-            timeout=600,
-            check=False,
-            **more,
-        )
-
-    def summary(self, *options: str) -> dict[str, Any]:
-        done = self.run("--json", *options)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("\n") == 1, done.stdout
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
 
 
 @pytest.fixture(scope="session")

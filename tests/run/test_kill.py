@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from command import Command
 from reading import epochs_trained, table_of
 
 pytestmark = pytest.mark.slow

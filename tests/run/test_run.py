@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 import pytest
+from command import Command
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -26,8 +27,6 @@ def done(
     small_data: Path, small_space: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, dict[str, Any]]:
     """A study of five trials that ran to its end: the command and its summary."""
-    from conftest import Command
-
     command = Command(small_space, small_data, tmp_path_factory.mktemp("done") / "home")
     return command, command.summary()
 
