@@ -174,10 +174,10 @@ def test_ctrl_c_finishes_the_epoch_and_the_study_goes_on(command: Any) -> None:
 
 def test_a_timeout_ends_the_study_with_a_champion(command: Any) -> None:
     started = time.monotonic()
-    summary = command.summary("--trials", "200", "--timeout", "15s")
-    assert 2 <= summary["trials"]["complete"] < 200
+    summary = command.summary("--trials", "200", "--timeout", "40s")
+    assert 1 <= summary["trials"]["complete"] < 200
     assert summary["champion"]["version"] == 1
-    assert time.monotonic() - started < 120
+    assert time.monotonic() - started < 180
 
 
 def test_trials_whose_loss_is_nan_fail_and_the_study_goes_on(command: Any) -> None:
