@@ -174,7 +174,7 @@ def test_ctrl_c_finishes_the_epoch_and_the_study_goes_on(command: Any) -> None:
 
 def test_a_timeout_ends_the_study_with_a_champion(command: Any) -> None:
     started = time.monotonic()
-    summary = command.summary("--trials", "200", "--timeout", "40s")
+    summary = command.summary("--trials", "200", "--timeout", "25s")
     assert 1 <= summary["trials"]["complete"] < 200
     assert summary["champion"]["version"] == 1
     assert time.monotonic() - started < 180
