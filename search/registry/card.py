@@ -95,8 +95,8 @@ def _scores(facts: Facts) -> str:
     head = ("split", "pictures", "accuracy", "95 % interval", "loss")
     return (
         f"{_table(head, rows)}\n\n"
-        "The trial was chosen by the validation split, so its figures there are too good; the test split was "
-        "looked at once, after the choice. Intervals are Wilson's."
+        "The trial was chosen by the validation split, so its figures there are too good; the test split "
+        "took no part in the choice. Intervals are Wilson's."
     )
 
 
