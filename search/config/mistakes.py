@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -124,7 +124,11 @@ def _keys_beside(model: type[BaseModel], location: KeyPath) -> list[str]:
         model = KINDS[location[-2]]
     else:
         for part in location[:-1]:
+            if part.startswith("["):
+                continue
             annotation = model.model_fields[part].annotation
+            if get_origin(annotation) is list:
+                (annotation,) = get_args(annotation)
             if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
                 return []
             model = annotation

@@ -78,6 +78,7 @@ def read_space(study: str, assignments: Sequence[str], backbones: Collection[str
     recipes: list[Recipe] = []
     if space is not None:
         mistakes += _cross_checks(space, document, tell, backbones)
+        mistakes += _wrong_starts(space, tell, assigned_settings(assigned))
         mistakes += _read_recipes(space, tell, backbones, recipes)
     if mistakes or space is None:
         raise SpaceError(*dict.fromkeys(mistakes))
@@ -172,6 +173,15 @@ def _cross_checks(space: Space, document: Document, tell: Tell, backbones: Colle
             yield tell(("free", key), "has no grid, which the grid sampler needs; add a step or list choices")
 
 
+def _wrong_starts(space: Space, tell: Tell, assigned: Collection[str]) -> Iterator[str]:
+    """Name what no dimension holds. What `--set` says of a setting goes before a point of the file."""
+    for number, start in enumerate(space.start):
+        point = start.model_dump(by_alias=True, exclude_unset=True)
+        for key in point.keys() - assigned:
+            if not any(_is_allowed(space, key, {"backbone": name, **point}) for name in space.backbones):
+                yield tell(("start", f"[{number}]", key), f"no dimension in free holds {point[key]!r}")
+
+
 def _has_grid(dimension: Range | PerBackbone) -> bool:
     ranges = dimension.per_backbone.values() if isinstance(dimension, PerBackbone) else [dimension]
     return all(one.values() is not None for one in ranges)
@@ -244,7 +254,9 @@ def _without_contradicted(
     keys = assigned_settings(assigned)
     left_out = {}
     for recipe in recipes:
-        wrong = [key for key in recipe.settings if key in keys and not _allows(space, key, recipe.settings)]
+        wrong = [
+            key for key in recipe.settings if key in keys and not _is_allowed(space, key, recipe.settings)
+        ]
         if wrong:
             named = ", ".join(f"{key}={recipe.settings[key]}" for key in wrong)
             left_out[recipe.name] = f"--set contradicts its {named}"
@@ -252,7 +264,7 @@ def _without_contradicted(
     return SpaceFile(space, kept, left_out, path, recipes)
 
 
-def _allows(space: Space, key: str, settings: Mapping[str, Any]) -> bool:
+def _is_allowed(space: Space, key: str, settings: Mapping[str, Any]) -> bool:
     dimension = space.dimensions.get(key)
     if isinstance(dimension, PerBackbone):
         dimension = dimension.of(settings.get("backbone", space.backbones[0]))

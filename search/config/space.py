@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from search.config.dimensions import Dimension
+from search.config.dimensions import Dimension, PerBackbone
 from search.config.duration import seconds_of
 from search.config.trial_config import Stage, TrialConfig
 from search.digests import digest_of
@@ -161,9 +161,11 @@ def _settings(name: str, doc: str, of: Callable[[FieldInfo], Any], without: Coll
 if TYPE_CHECKING:
     Fixed = _Section
     Free = _Section
+    Start = _Section
 else:
     Fixed = _settings("Fixed", "Settings that all trials share.", _fixed_field, ("n_draws",))
     Free = _settings("Free", "Settings that the study searches.", _free_field, WHOLE_STUDY)
+    Start = _settings("Start", "A point at which the search begins.", _fixed_field, WHOLE_STUDY)
 
 
 class Space(_Section):
@@ -178,6 +180,11 @@ class Space(_Section):
     seed: int = Field(default=0, ge=0, description="the study's seed, from which all others derive")
     fixed: Fixed = Field(default_factory=Fixed)
     free: Free = Field(default_factory=Free)
+    start: list[Start] = Field(
+        default=[],
+        description="points at which the search begins, tried with each backbone if they name none; "
+        "dimensions that they leave out are drawn",
+    )
     reuse: Reuse = Reuse()
     recipes: list[str] = Field(default=[], description="fixed schedules that run first, as baselines")
 
@@ -201,6 +208,16 @@ class Space(_Section):
             return tuple(self.fixed_settings[key] for key in ("backbone",) if key in self.fixed_settings)
         return tuple(str(value) for value in dimension.ends())
 
+    @property
+    def starts(self) -> list[dict[str, Any]]:
+        """The values of free dimensions at which the search begins, a mapping for each of its first trials.
+
+        A value that is not in the space any more, since `--set` narrowed or fixed its dimension, is drawn.
+        """
+        given = [start.model_dump(by_alias=True, exclude_unset=True) for start in self.start]
+        points = [{"backbone": name, **start} for start in given for name in self._backbones_of(start)]
+        return [{key: value for key, value in point.items() if self._holds(key, point)} for point in points]
+
     def config(self, settings: dict[str, Any]) -> TrialConfig:
         """Make the config of a trial from its free settings; fixed ones and defaults fill in the rest."""
         whole = {"n_draws": self.reuse.n_draws, **self.fixed_settings, **settings}
@@ -213,3 +230,12 @@ class Space(_Section):
     def digest(self) -> str:
         """Give the digest of the identity: 64 hexadecimal digits."""
         return digest_of(self.identity())
+
+    def _backbones_of(self, start: dict[str, Any]) -> tuple[str, ...]:
+        return (start["backbone"],) if "backbone" in start else self.backbones
+
+    def _holds(self, key: str, point: dict[str, Any]) -> bool:
+        dimension = self.dimensions.get(key)
+        if isinstance(dimension, PerBackbone):
+            dimension = dimension.of(point["backbone"])
+        return dimension is not None and dimension.holds(point[key])

@@ -50,6 +50,11 @@ def params_of(space: Space, config: TrialConfig) -> Point | None:
     return (params, distributions) if space.config({**_first(space), **same}).flat() == settings else None
 
 
+def names_of(space: Space, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give settings of a point, its backbone among them, the names that Optuna knows them by."""
+    return {_named(space, key, dict(settings))[0]: value for key, value in settings.items()}
+
+
 def in_order(space: Space, params: Mapping[str, Any]) -> list[str]:
     """List the names of params in the order in which they are suggested.
 

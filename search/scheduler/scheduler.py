@@ -8,7 +8,7 @@ from optuna.trial import TrialState, create_trial
 
 from search.config.space import Space
 from search.config.trial_config import STAGES, Stage, TrialConfig
-from search.scheduler.distributions import in_order, params_of, suggest
+from search.scheduler.distributions import in_order, names_of, params_of, suggest
 from search.scheduler.pruning import Pruning
 from search.scheduler.samplers import make_sampler
 from search.scheduler.steps import boundary_step, most_head_epochs, step_of
@@ -52,7 +52,7 @@ class Scheduler:
             self._take_in(trial)
 
     def propose(self) -> Proposal | None:
-        """Propose the next trial; recipes come first.
+        """Propose the next trial; recipes come first, then the points at which the search begins.
 
         Returns:
             The proposal, or None where the study has all the trials it may have or all points were tried.
@@ -160,6 +160,10 @@ class Scheduler:
         sampler = make_sampler(self._space, len(self.trials))
         study = optuna.create_study(direction=self._space.objective.direction, sampler=sampler)
         study.add_trials([self._frozen(trial) for trial in self.trials if trial.proposal.params])
+        starts = self._space.starts
+        searched = sum(trial.proposal.recipe is None for trial in self.trials)
+        if searched < len(starts):
+            study.enqueue_trial(names_of(self._space, starts[searched]))
         config = suggest(self._space, study.ask())
         finite = self._space.sampler.name == "grid" or not self._space.dimensions
         if finite and any(_same(trial.config, config) for trial in self.trials):
