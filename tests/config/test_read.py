@@ -211,6 +211,27 @@ def test_what_the_file_itself_says_contradicts_no_recipe(write_space: WriteSpace
     assert _read(write_space(text)).left_out == {}
 
 
+def test_a_start_that_the_space_does_not_hold_is_a_mistake_unless_set_says_otherwise(
+    write_space: WriteSpace,
+) -> None:
+    free = "free: {dropout: {float: [0.0, 0.5], step: 0.1}}\n"
+    study = write_space(FIXED + free + "start:\n  - {dropout: 0.2}\n  - {dropout: 0.25, optimizer: sgd}\n")
+    with pytest.raises(SpaceError) as caught:
+        _read(study)
+    assert sorted(caught.value.sentences) == [
+        "a.yaml, line 7: start.dropout: no dimension in free holds 0.25.",
+        "a.yaml, line 7: start.optimizer: no dimension in free holds 'sgd'.",
+    ]
+    found = _read(study, "free.dropout={float: [0.2, 0.24]}", "fixed.optimizer=adam")
+    assert found.space.starts == [{"dropout": 0.2}, {}]
+
+
+def test_a_typing_error_in_a_start_is_told_with_the_nearest_key(write_space: WriteSpace) -> None:
+    study = write_space(FIXED + "start: [{unfreez: 1.0}]\n")
+    with pytest.raises(SpaceError, match=r"start\.unfreez: is no key here \(did you mean unfreeze\?\)"):
+        _read(study)
+
+
 def test_a_recipe_of_ones_own_is_a_file(write_space: WriteSpace, tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("summary: mine\nfixed: {backbone: wide_net, head.epochs: 3}\n")

@@ -37,6 +37,28 @@ def test_dimensions_are_those_that_the_file_names_under_their_keys() -> None:
     assert _space(fixed={}).fixed_settings == {}
 
 
+def test_a_start_is_tried_with_each_backbone_unless_it_names_one() -> None:
+    assert _space().starts == []
+    starts = _space(start=[{"dropout": 0.2}, {"backbone": "wide_net"}]).starts
+    assert starts == [
+        {"backbone": "small_net", "dropout": 0.2},
+        {"backbone": "wide_net", "dropout": 0.2},
+        {"backbone": "wide_net"},
+    ]
+
+
+def test_of_a_start_counts_what_is_still_in_the_space() -> None:
+    start = {"dropout": 0.4, "image_size": 64}
+    narrowed = {"backbone": {"choice": ["small_net"]}, "dropout": {"float": [0.0, 0.3]}}
+    assert _space(free=narrowed, start=[{**start, "backbone": "wide_net"}]).starts == [{}]
+    by_backbone = {"per_backbone": {"small_net": {"float": [0.0, 0.3]}, "other": {"float": [0.0, 0.5]}}}
+    free = {"backbone": {"choice": ["small_net", "wide_net"]}, "dropout": by_backbone}
+    assert _space(free=free, start=[start]).starts == [
+        {"backbone": "small_net"},
+        {"backbone": "wide_net", "dropout": 0.4},
+    ]
+
+
 @pytest.mark.parametrize(
     ("metric", "direction"),
     [("val_loss", "minimize"), ("val_accuracy", "maximize"), ("val_auc", "maximize")],
@@ -56,6 +78,7 @@ def test_a_loss_is_minimised_and_all_else_maximised(metric: str, direction: str)
         {"objective": {"metric": "val_auc"}},
         {"sampler": {"name": "random"}},
         {"pruner": {"name": "none"}},
+        {"start": [{"dropout": 0.2}]},
         {"fixed": {"image_size": 64, "head.lr": 1e-3}},
         {"fixed": {"image_size": 96}},
         {"free": {"backbone": {"choice": ["small_net"]}, "dropout": {"float": [0.0, 0.5]}}},

@@ -33,6 +33,30 @@ def test_recipes_come_first_and_once(make_space: MakeSpace, fake_study: Any) -> 
     assert study.trials[1].config == recipes["other"]
 
 
+def test_the_search_begins_at_the_named_points_and_draws_what_they_leave_out(
+    make_space: MakeSpace, fake_study: Any
+) -> None:
+    dropout = {"per_backbone": {"a": {"float": [0.0, 0.5]}, "other": {"float": [0.0, 0.9]}}}
+    free = {**FREE, "backbone": {"choice": ["a", "b"]}, "dropout": dropout}
+    start = [{"unfreeze": 1.0, "dropout": 0.4}, {"backbone": "b", "dropout": 0.8}]
+    space = make_space(free, {"tune.epochs": 2}, start=start)
+    recipes = {"own": space.config({"backbone": "a", "unfreeze": 0.0})}
+    study = fake_study(space, _falling, recipes, most_trials=9).run(4).restarted().run()
+
+    configs = [trial.config for trial in study.trials]
+    assert [(config.backbone, config.dropout) for config in configs[1:4]] == [
+        ("a", 0.4),
+        ("b", 0.4),
+        ("b", 0.8),
+    ]
+    assert [config.unfreeze for config in configs[1:3]] == [1.0, 1.0]
+    assert len({config.dropout for config in configs[4:]}) == 5
+    other = fake_study(
+        make_space(free, {"tune.epochs": 2}, start=start, seed=1), _falling, most_trials=3
+    ).run()
+    assert len({trial.config.head_epochs for trial in [*study.trials[1:4], *other.trials]}) > 1
+
+
 def test_a_failed_recipe_is_not_tried_again(make_space: MakeSpace, fake_study: Any) -> None:
     space = make_space(FREE, FIXED)
     study = fake_study(space, _falling, {"own": space.config({})}, most_trials=2)
