@@ -27,7 +27,7 @@ from search.training.segment import Epoch
 # Trials whose history, confusion matrix and mistakes are kept as artifacts, beside the recipes.
 _BEST_FEW = 3
 # How long the registry waits for MLflow to say which run the champion is.
-_LONGEST_WAIT_S = 60.0
+_LONGEST_WAIT_S = 30.0
 _EXAMPLES = 2
 
 

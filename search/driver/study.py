@@ -30,7 +30,7 @@ from search.store.entries import Store
 from search.training.worker import WorkerPlan
 
 # How long the end of a run waits for MLflow before what is left stays on disk for the next start.
-_LONGEST_FLUSH_S = 60.0
+_LONGEST_FLUSH_S = 30.0
 
 OpenView = Callable[[list[Trial], float | None], AbstractContextManager[View]]
 

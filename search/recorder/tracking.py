@@ -7,7 +7,8 @@ not answer they wait and are sent when it is back, after a restart too: none is 
 import json
 import math
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,7 +60,8 @@ class Tracking:
         self._hurry = False
         self._try_now = False
         self._closing = False
-        self._is_down = False
+        self._down_since: float | None = None
+        self._n_outages = 0
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
 
@@ -68,11 +70,6 @@ class Tracking:
         """What went wrong so far, a sentence each, without passwords; an outage is told once."""
         with self._changed:
             return list(self._problems)
-
-    @property
-    def is_down(self) -> bool:
-        """Whether MLflow did not take the last records; they wait on disk."""
-        return self._is_down
 
     def start_study(
         self, tags: Mapping[str, str], params: Mapping[str, object], time_ms: int, command: str
@@ -163,9 +160,7 @@ class Tracking:
         """
         with self._changed:
             if wait_s > 0 and number not in self._run_ids:
-                self._hurry = True
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: number in self._run_ids or self._is_idle(), wait_s)
+                self._await_sent(lambda: number in self._run_ids or self._is_idle(), wait_s)
             return self._run_ids.get(number)
 
     def end_study(
@@ -181,9 +176,7 @@ class Tracking:
             How many records still wait on disk.
         """
         with self._changed:
-            self._hurry = self._try_now = True
-            self._changed.notify_all()
-            self._changed.wait_for(self._is_idle, wait_s)
+            self._await_sent(self._is_idle, wait_s)
             return self._spool.n_waiting
 
     def close(self, wait_s: float) -> int:
@@ -240,6 +233,18 @@ class Tracking:
         with self._changed:
             self._problems.append(without_password(sentence))
 
+    def _await_sent(self, is_done: Callable[[], bool], wait_s: float) -> None:
+        """Wait at most so many seconds; of a server that was silent for as long already, for one more try."""
+        self._hurry = self._try_now = True
+        self._changed.notify_all()
+        known = self._n_outages
+
+        def is_over() -> bool:
+            has_tried = self._down_since is not None and self._n_outages > known
+            return has_tried and time.monotonic() - (self._down_since or 0.0) >= wait_s
+
+        self._changed.wait_for(lambda: is_done() or is_over(), wait_s)
+
     def _is_idle(self) -> bool:
         return self._spool.n_waiting == 0 or not self._thread.is_alive()
 
@@ -267,8 +272,8 @@ class Tracking:
     def _pause(self, pause_s: float) -> float:
         """Wait, unless somebody flushes; say how long to wait the next time."""
         with self._changed:
-            self._try_now = False
             woken = self._changed.wait_for(lambda: self._closing or self._try_now, pause_s)
+            self._try_now = False
             return _FIRST_PAUSE_S if woken else min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _sent(self, lines: list[Line], refused: list[tuple[Mapping[str, Any], str]]) -> None:
@@ -277,19 +282,22 @@ class Tracking:
             self._note(_refusal(record, reason, self._spool.rejected))
         self._spool.advance(lines)
         with self._changed:
-            self._is_down = False
+            self._down_since = None
             self._run_ids |= self._sender.run_ids
             if self._spool.n_waiting == 0:
                 self._hurry = False
             self._changed.notify_all()
 
     def _note_outage(self, reason: str) -> None:
-        if not self._is_down:
+        if self._down_since is None:
             self._note(
                 f"MLflow at {self._shown} takes no records now ({_first_line(reason)}); "
                 "they wait on disk and are sent when it does."
             )
-        self._is_down = True
+        with self._changed:
+            self._down_since = self._down_since or time.monotonic()
+            self._n_outages += 1
+            self._changed.notify_all()
 
 
 def _finite(metrics: Mapping[str, float], where: str) -> dict[str, dict[str, Any]]:

@@ -341,7 +341,20 @@ def test_an_outage_is_told_once_and_shows_no_password(at_no_server: Tracking) ->
     (problem,) = at_no_server.problems
     assert "MLflow at http://user:***@127.0.0.1:9 takes no records now" in problem
     assert "hush" not in problem
-    assert at_no_server.is_down
+
+
+def test_a_server_that_was_silent_for_long_is_tried_once_more_and_not_waited_for(
+    at_no_server: Tracking,
+) -> None:
+    at_no_server.start_study({}, {}, TIME_MS, "search.run")
+    started = time.monotonic()
+    assert at_no_server.flush(4) == 2
+    waited_s = time.monotonic() - started
+    started = time.monotonic()
+    assert at_no_server.run_id(0, 4) is None
+    assert at_no_server.flush(4) == 2
+    assert waited_s >= 3.5
+    assert time.monotonic() - started < 3.5
 
 
 @pytest.mark.parametrize(
