@@ -1,7 +1,7 @@
 """Space: what a space file says, checked."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -15,9 +15,9 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from search.config.dimensions import Dimension, PerBackbone
+from search.config.dimensions import Dimension, PerBackbone, Range
 from search.config.duration import seconds_of
-from search.config.trial_config import Stage, TrialConfig
+from search.config.trial_config import Stage, TrialConfig, keys_of_config
 from search.digests import digest_of
 
 # set by the study as a whole, so no trial may differ in them
@@ -223,6 +223,20 @@ class Space(_Section):
         whole = {"n_draws": self.reuse.n_draws, **self.fixed_settings, **settings}
         return TrialConfig.model_validate(whole)
 
+    def config_of_recipe(self, settings: Mapping[str, Any]) -> TrialConfig:
+        """Make the config of a recipe.
+
+        A free setting that it does not name has its default, or the first value of the dimension where that
+        does not hold the default; the backbone is the first of the space.
+        """
+        named = {"backbone": self.backbones[0], **settings}
+        fields = keys_of_config()
+        for key in self.dimensions.keys() - named.keys():
+            default = TrialConfig.model_fields[fields[key]].default
+            point = {**named, key: default}
+            named[key] = default if self._holds(key, point) else self._first_value(key, named["backbone"])
+        return self.config(named)
+
     def identity(self) -> dict[str, Any]:
         """All that makes this study the one it is: everything but its budget."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"budget"})
@@ -235,7 +249,14 @@ class Space(_Section):
         return (start["backbone"],) if "backbone" in start else self.backbones
 
     def _holds(self, key: str, point: dict[str, Any]) -> bool:
-        dimension = self.dimensions.get(key)
-        if isinstance(dimension, PerBackbone):
-            dimension = dimension.of(point["backbone"])
+        dimension = self._range(key, point["backbone"])
         return dimension is not None and dimension.holds(point[key])
+
+    def _first_value(self, key: str, backbone: str) -> Any:
+        dimension = self._range(key, backbone)
+        assert dimension is not None, "the space was checked: each backbone has a range"
+        return dimension.ends()[0]
+
+    def _range(self, key: str, backbone: str) -> Range | None:
+        dimension = self.dimensions.get(key)
+        return dimension.of(backbone) if isinstance(dimension, PerBackbone) else dimension

@@ -91,7 +91,7 @@ class Request:
 
     @property
     def recipes(self) -> dict[str, TrialConfig]:
-        """The configs of the recipes that run. One that names no backbone takes the first of the space."""
+        """The configs of the recipes that run."""
         return {recipe.name: self._config(recipe) for recipe in self.file.recipes}
 
     @property
@@ -100,8 +100,7 @@ class Request:
         return most_head_epochs(self.file.space, [self._config(recipe) for recipe in self.file.named])
 
     def _config(self, recipe: Recipe) -> TrialConfig:
-        first = {"backbone": self.file.space.backbones[0]}
-        return self.file.space.config({**first, **recipe.settings})
+        return self.file.space.config_of_recipe(recipe.settings)
 
 
 def check(options: Options, env: Mapping[str, str] = os.environ) -> Request:

@@ -27,6 +27,21 @@ def test_a_config_takes_what_is_given_then_what_is_fixed_then_defaults() -> None
     assert space.config({"backbone": "wide_net", "image_size": 64, "n_draws": 2}).n_draws == 2
 
 
+def test_a_recipe_takes_defaults_for_what_it_leaves_open_or_the_first_value_of_the_space() -> None:
+    free = {
+        "backbone": {"choice": ["small_net", "wide_net"]},
+        "image_size": {"choice": [96, 64]},
+        "batch_size": {"choice": [16, 32]},
+        "head.lr": {"per_backbone": {"small_net": {"float": [0.01, 0.1]}, "other": {"float": [1e-4, 0.1]}}},
+    }
+    space = _space(fixed={}, free=free)
+    found = space.config_of_recipe({"dropout": 0.1})
+    assert (found.backbone, found.image_size, found.batch_size) == ("small_net", 96, 32)
+    assert (found.head_lr, found.dropout) == (0.01, 0.1)
+    assert space.config_of_recipe({"backbone": "wide_net"}).head_lr == 1e-3
+    assert space.config_of_recipe({"image_size": 128}).image_size == 128
+
+
 def test_the_backbones_are_those_of_the_choice_or_the_fixed_one() -> None:
     assert _space().backbones == ("small_net", "wide_net")
     assert _space(fixed={"backbone": "deep_net"}, free={}).backbones == ("deep_net",)
