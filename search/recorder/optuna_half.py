@@ -91,6 +91,8 @@ class StoredStudy:
         attrs: dict[str, Any] = {"config": proposal.config.flat()}
         if proposal.recipe:
             attrs["recipe"] = proposal.recipe
+        if proposal.continues is not None:
+            attrs |= {"continues": proposal.continues, "promotions": list(proposal.promotions)}
         frozen = create_trial(
             state=TrialState.RUNNING,
             params=dict(proposal.params),
@@ -107,22 +109,38 @@ class StoredStudy:
                 self._handle(trial).report(value, step)
                 trial.reported.add(step)
 
+    def pause(self, trial: Trial) -> None:
+        """Note that a trial is paused and what it came to; in Optuna it stays running.
+
+        The state comes last: a kill before it leaves a running trial, which is replayed and paused again.
+        """
+        facts = {"last_pause": trial.reason, "promotions": list(trial.promotions), "state": "paused"}
+        self._set(trial, {**_facts(trial), **facts})
+
+    def promote(self, trial: Trial) -> None:
+        """Note that a paused trial is taken up again.
+
+        A kill between the two leaves a running trial that finds itself at the rung where it was promoted.
+        """
+        self._set(trial, {"state": "running", "promotions": list(trial.promotions)})
+
     def end(self, trial: Trial) -> None:
-        """Close a trial that has ended, with what it came to."""
-        handle, outcome = self._handle(trial), trial.outcome
-        facts: dict[str, Any] = {"head_epochs": len(trial.epochs["head"])}
+        """Note how a trial ended and what it came to; its state comes last, so it is never half known."""
+        reason = {"reason": trial.reason} if trial.reason else {}
+        self._set(trial, {**_facts(trial), **reason, "state": "paused" if trial.closed else trial.state})
+
+    def close(self, trial: Trial) -> None:
+        """Close a trial that has ended, with its run if that is known."""
         if trial.run_id:
-            facts["mlflow_run_id"] = trial.run_id
-        if trial.reason:
-            facts["reason"] = trial.reason
-        if outcome:
-            facts |= dict(outcome.metrics)
-            facts |= {"best_stage": outcome.stage, "best_epoch": outcome.epoch, "seconds": outcome.seconds}
-            facts |= {"epochs_run": outcome.epochs_run, "epochs_reused": outcome.epochs_reused}
-        for name, value in facts.items():
-            handle.set_user_attr(name, value)
+            self._set(trial, {"mlflow_run_id": trial.run_id})
         value = trial.value(self._metric) if trial.state == "complete" else None
         self._study.tell(trial.number, value, state=_OPTUNA_STATES[trial.state])
+        trial.is_open = False
+
+    def _set(self, trial: Trial, facts: Mapping[str, Any]) -> None:
+        handle = self._handle(trial)
+        for name, value in facts.items():
+            handle.set_user_attr(name, value)
 
     @property
     def _study_id(self) -> int:
@@ -135,14 +153,23 @@ class StoredStudy:
     def _read(self, frozen: FrozenTrial, most_head: int) -> Trial:
         attrs = frozen.user_attrs
         config = TrialConfig.model_validate(attrs["config"])
-        proposal = Proposal(config, frozen.params, frozen.distributions, attrs.get("recipe"))
+        proposal = Proposal(
+            config, frozen.params, frozen.distributions, attrs.get("recipe"), attrs.get("continues")
+        )
         started = frozen.datetime_start
         assert started is not None, "a trial that is not waiting has started"
         trial = Trial(frozen.number, proposal, int(started.timestamp() * 1000), _STATES[frozen.state])
         trial.run_id = attrs.get("mlflow_run_id")
         trial.reported = set(frozen.intermediate_values)
+        trial.promotions = list(attrs.get("promotions", ()))
+        trial.is_open = trial.state == "running"
+        if attrs.get("state") == "paused":
+            trial.must_replay, trial.closed = True, not trial.is_open
+        if trial.is_open:
+            trial.state = attrs.get("state", "running")
         if trial.state != "running":
-            trial.reason, trial.outcome = attrs.get("reason"), _outcome(attrs)
+            trial.reason = attrs.get("last_pause" if trial.state == "paused" else "reason")
+            trial.outcome = _outcome(attrs)
             for stage in STAGES:
                 trial.epochs[stage] = list(self._epochs(frozen, stage, most_head))
         return trial
@@ -158,6 +185,17 @@ class StoredStudy:
             value = frozen.intermediate_values[step]
             yield Epoch(stage, number, {self._metric: value}, seconds=0.0, pictures_per_s=0.0, time_ms=0)
             number += 1
+
+
+def _facts(trial: Trial) -> dict[str, Any]:
+    """Sum up a trial that is over or paused."""
+    outcome = trial.outcome
+    facts: dict[str, Any] = {"head_epochs": len(trial.epochs["head"])}
+    if outcome:
+        facts |= dict(outcome.metrics)
+        facts |= {"best_stage": outcome.stage, "best_epoch": outcome.epoch, "seconds": outcome.seconds}
+        facts |= {"epochs_run": outcome.epochs_run, "epochs_reused": outcome.epochs_reused}
+    return facts
 
 
 def _outcome(attrs: dict[str, Any]) -> Outcome | None:

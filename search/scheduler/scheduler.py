@@ -1,43 +1,57 @@
 """Scheduler: which trial comes next, which segment of it, and whether it goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-
-import optuna
-from optuna.trial import TrialState, create_trial
 
 from search.config.space import Space
 from search.config.trial_config import STAGES, Stage, TrialConfig
-from search.scheduler.distributions import in_order, names_of, params_of, suggest
+from search.scheduler.asking import Asking
+from search.scheduler.distributions import params_of
+from search.scheduler.judge import Judge, Verdict
+from search.scheduler.promotion import Promotion
 from search.scheduler.pruning import Pruning
-from search.scheduler.samplers import make_sampler
-from search.scheduler.steps import boundary_step, most_head_epochs, step_of
-from search.scheduler.trial import Proposal, Trial
+from search.scheduler.steps import most_head_epochs, steps_of
+from search.scheduler.trial import Proposal, Trial, Way
 from search.training.segment import Epoch, Segment, better
-
-_OPTUNA_STATE = {
-    "running": TrialState.RUNNING,
-    "complete": TrialState.COMPLETE,
-    "pruned": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
 
 
 class Scheduler:
     """Decides from what is known of the study's trials, and from nothing else.
 
+    Whoever drives it, be it the driver or a simulation, does this whenever a slot is free:
+
+        found = scheduler.next_trial()
+        if found is None: the study is over; each paused trial gets `trial.close(metric)`
+        if found is a Proposal: make it a `Trial` with the next number, then `scheduler.begin(trial)`
+        if found is a Trial: it was paused and is running again
+
+    and with the trial, until it stops:
+
+        segment = scheduler.next_segment(trial)      None: `trial.end("complete", None, metric)` and
+                                                     `scheduler.end(trial)`
+        train from `segment.after` to `segment.until`
+        verdict = scheduler.observe(trial, epoch)    for each epoch in order
+        verdict.state is "paused": `trial.pause(verdict.reason, metric)`
+        verdict.state is "pruned": `trial.end("pruned", verdict.reason, metric)` and `scheduler.end(trial)`
+
+    A trial that is lost gets `trial.end("failed", reason, metric)` and `scheduler.end(trial)`. Segments are
+    one epoch long; several trials may run at once. `scheduler.trials` are all trials, `scheduler.best()` the
+    best complete one.
+
     Args:
         space: The search space.
         recipes: The configs of the baselines by name, in the order in which they run.
         trials: The trials that the study already has, in the order of their numbers.
-        most_trials: How many trials the study may have in all; None for no limit.
+        most_trials: How many trials the study may have in all, not counting those that continue another;
+            None for no limit.
         most_head: The most epochs of stage 1 in this study, if recipes that are left out count as well.
+        study_uid: What tells this study from all others.
     """
 
     def __init__(
         self,
         space: Space,
-        recipes: dict[str, TrialConfig],
+        recipes: Mapping[str, TrialConfig],
         trials: Sequence[Trial],
         most_trials: int | None,
         most_head: int | None = None,
@@ -47,29 +61,52 @@ class Scheduler:
         self.most_head = most_head or most_head_epochs(space, recipes.values())
         self._space, self._recipes, self._most_trials = space, recipes, most_trials
         self._metric, self._study_uid = space.objective.metric, study_uid
-        self._pruning = Pruning(space)
+        self._asking = Asking(space, self.most_head)
+        self._judge: Judge = (
+            Promotion(space, self._is_last_call) if space.pruner.name == "promote" else Pruning(space)
+        )
         for trial in trials:
             self._take_in(trial)
 
+    def next_trial(self) -> Trial | Proposal | None:
+        """Give what a free slot is to do: a paused trial whose time has come, else a new one.
+
+        Returns:
+            A trial that was paused and is running again; the proposal of a new one, or of one that continues
+            a trial that was closed; None where nothing is left to do.
+        """
+        found = self._judge.due()
+        if found is None:
+            return self.propose()
+        trial, way = found
+        if trial.closed:
+            return self._continuation(trial, way)
+        trial.promote(way)
+        return trial
+
     def propose(self) -> Proposal | None:
-        """Propose the next trial; recipes come first, then the points at which the search begins.
+        """Propose the next new trial; recipes come first, then the points at which the search begins.
 
         Returns:
             The proposal, or None where the study has all the trials it may have or all points were tried.
         """
-        if self._most_trials is not None and len(self.trials) >= self._most_trials:
+        if self._is_full():
             return None
-        done = {trial.proposal.recipe for trial in self.trials}
-        for name, config in self._recipes.items():
-            if name not in done:
-                params, distributions = params_of(self._space, config) or ({}, {})
-                return Proposal(config, params, distributions, name)
-        return self._ask()
+        for name, config in self._recipes_to_run():
+            params, distributions = params_of(self._space, config) or ({}, {})
+            return Proposal(config, params, distributions, name)
+        asked = self._asked()
+        if asked is None:
+            return None
+        point = params_of(self._space, asked)
+        assert point is not None, "what is suggested is a point of the space"
+        return Proposal(asked, *point)
 
     def begin(self, trial: Trial) -> None:
         """Take a proposal in that has become a trial."""
+        trial.promotions = list(trial.promotions or trial.proposal.promotions)
         self.trials.append(trial)
-        self._pruning.begin(trial)
+        self._judge.begin(trial)
 
     def next_segment(self, trial: Trial) -> Segment | None:
         """Give the next segment of a trial, one epoch long, or None where both stages are over."""
@@ -86,30 +123,23 @@ class Scheduler:
         """Give the segment that replays a whole stage of a trial that is over, for all its metrics."""
         return replace(self._segment(trial, stage, len(trial.epochs[stage])), after=0)
 
-    def observe(self, trial: Trial, epoch: Epoch) -> str | None:
-        """Take in what an epoch gave.
-
-        Returns:
-            Why the trial should end now, or None.
-        """
-        reason = self._show(trial, epoch)
+    def observe(self, trial: Trial, epoch: Epoch) -> Verdict | None:
+        """Take in what an epoch gave; None lets the trial go on."""
+        trial.epochs[epoch.stage].append(epoch)
+        verdict = self._judge.observe(trial, epoch)
         if self._has_gone_on(trial, epoch) or trial.current_stage(self._metric) is None:
-            reason = None
-        if reason is None:
-            self._end_stage(trial, epoch.stage)
-        return reason
+            verdict = None
+        if verdict is None:
+            self._judge.go_on(trial, epoch)
+        return verdict
 
     def end(self, trial: Trial) -> None:
         """Take in that a trial is over; its state says how."""
-        self._pruning.end(trial)
+        self._judge.end(trial)
 
     def steps(self, trial: Trial, epoch: Epoch) -> list[int]:
         """Give the steps at which an epoch's value is reported: its own, and the boundary after stage 1."""
-        steps = [step_of(epoch.stage, epoch.epoch, self.most_head)]
-        ends_head = epoch.stage == "head" and trial.current_stage(self._metric) != "head"
-        if ends_head and epoch.epoch == len(trial.epochs["head"]):
-            steps.append(boundary_step(self.most_head))
-        return list(dict.fromkeys(steps))
+        return steps_of(trial, epoch, self._metric, self.most_head)
 
     def best(self) -> Trial | None:
         """Give the complete trial with the best value, the first one of equals."""
@@ -121,14 +151,6 @@ class Scheduler:
                 best = trial
         return best
 
-    def _show(self, trial: Trial, epoch: Epoch) -> str | None:
-        trial.epochs[epoch.stage].append(epoch)
-        return self._pruning.observe(trial, epoch.stage, epoch.epoch)
-
-    def _end_stage(self, trial: Trial, stage: Stage) -> None:
-        if trial.current_stage(self._metric) != stage:
-            self._pruning.end_stage(trial, stage)
-
     def _has_gone_on(self, trial: Trial, epoch: Epoch) -> bool:
         """Tell whether the trial of a dead driver got past this epoch, which another one now replays.
 
@@ -138,11 +160,17 @@ class Scheduler:
         return max(trial.reported, default=0) > max(self.steps(trial, epoch))
 
     def _segment(self, trial: Trial, stage: Stage, until: int) -> Segment:
-        owner = None if self._space.reuse.enabled else f"{self._study_uid}/{trial.number}"
+        owner = None if self._space.reuse.enabled else f"{self._study_uid}/{self._origin(trial).number}"
         return trial.segment(stage, until, self._metric, self._space.seed, owner)
 
+    def _origin(self, trial: Trial) -> Trial:
+        """Find the trial whose epochs and checkpoints a continuing one takes up."""
+        while trial.proposal.continues is not None:
+            trial = self.trials[trial.proposal.continues]
+        return trial
+
     def _take_in(self, trial: Trial) -> None:
-        """Show a stored trial to the pruners as it once happened; one that is running will be shown again."""
+        """Show a stored trial to the judge as it once happened; one that is running will be shown again."""
         known = {stage: list(trial.epochs[stage]) for stage in STAGES}
         for stage in STAGES:
             trial.epochs[stage].clear()
@@ -151,45 +179,33 @@ class Scheduler:
             return
         epochs = [epoch for stage in STAGES for epoch in known[stage]]
         for epoch in epochs:
-            self._show(trial, epoch)
-            if trial.state != "pruned" or epoch is not epochs[-1]:
-                self._end_stage(trial, epoch.stage)
-        self.end(trial)
+            trial.epochs[epoch.stage].append(epoch)
+            self._judge.observe(trial, epoch)
+            if trial.state not in ("pruned", "paused") or epoch is not epochs[-1]:
+                self._judge.go_on(trial, epoch)
+        if trial.state != "paused":
+            self._judge.end(trial)
 
-    def _ask(self) -> Proposal | None:
-        sampler = make_sampler(self._space, len(self.trials))
-        study = optuna.create_study(direction=self._space.objective.direction, sampler=sampler)
-        study.add_trials([self._frozen(trial) for trial in self.trials if trial.proposal.params])
-        starts = self._space.starts
-        searched = sum(trial.proposal.recipe is None for trial in self.trials)
-        if searched < len(starts):
-            study.enqueue_trial(names_of(self._space, starts[searched]))
-        config = suggest(self._space, study.ask())
-        finite = self._space.sampler.name == "grid" or not self._space.dimensions
-        if finite and any(_same(trial.config, config) for trial in self.trials):
-            return None
-        point = params_of(self._space, config)
-        assert point is not None, "what is suggested is a point of the space"
-        return Proposal(config, *point)
+    def _is_full(self) -> bool:
+        return self._most_trials is not None and self._n_started() >= self._most_trials
 
-    def _frozen(self, trial: Trial) -> optuna.trial.FrozenTrial:
-        proposal = trial.proposal
-        names = in_order(self._space, proposal.params)
-        values = {
-            step: epoch.metrics[self._metric]
-            for stage in STAGES
-            for epoch in trial.epochs[stage]
-            for step in self.steps(trial, epoch)
-        }
-        return create_trial(
-            state=_OPTUNA_STATE[trial.state],
-            value=trial.value(self._metric) if trial.state == "complete" else None,
-            params={name: proposal.params[name] for name in names},
-            distributions={name: proposal.distributions[name] for name in names},
-            intermediate_values=values,
-        )
+    def _is_last_call(self) -> bool:
+        """Tell whether no new trial will start."""
+        is_finite = self._asking.is_finite and not self._recipes_to_run()
+        return self._is_full() or (is_finite and self._asked() is None)
 
+    def _n_started(self) -> int:
+        return sum(trial.proposal.continues is None for trial in self.trials)
 
-def _same(one: TrialConfig, other: TrialConfig) -> bool:
-    """Tell whether two configs are one point; the number of draws is no dimension."""
-    return one.model_copy(update={"n_draws": other.n_draws}).flat() == other.flat()
+    def _recipes_to_run(self) -> list[tuple[str, TrialConfig]]:
+        done = {trial.proposal.recipe for trial in self.trials}
+        return [(name, config) for name, config in self._recipes.items() if name not in done]
+
+    def _asked(self) -> TrialConfig | None:
+        continued = {trial.proposal.continues for trial in self.trials}
+        known = [trial for trial in self.trials if trial.number not in continued]
+        return self._asking.point(known, self._n_started())
+
+    def _continuation(self, trial: Trial, way: Way) -> Proposal:
+        """Propose to take up a closed trial; nothing can be added to that one itself any more."""
+        return replace(trial.proposal, continues=trial.number, promotions=(*trial.promotions, way))

@@ -67,6 +67,8 @@ class FakeStudy:
         )
         self.metric = space.objective.metric
         self.scheduler = Scheduler(space, self.recipes, trials, most_trials)
+        # what a database would hold of how each trial got past its rungs
+        self.stored = {trial.number: list(trial.promotions) for trial in trials}
 
     @property
     def trials(self) -> list[Trial]:
@@ -82,36 +84,53 @@ class FakeStudy:
                 self.step(trial)
         return self
 
+    def close(self) -> "FakeStudy":
+        """Close what is paused, as the driver does where the budget is reached."""
+        for trial in self.trials:
+            if trial.state == "paused":
+                trial.close(self.metric)
+                self.scheduler.end(trial)
+        return self
+
     def step(self, trial: Trial) -> str | None:
         """Observe one epoch of a trial, report it and end the trial if it is over."""
         segment = self.scheduler.next_segment(trial)
         assert segment is not None
         value = self.curve(trial, segment.stage, segment.until)
         epoch = Epoch(segment.stage, segment.until, {self.metric: value}, 1.0, 1.0, 0)
-        reason = self.scheduler.observe(trial, epoch)
+        verdict = self.scheduler.observe(trial, epoch)
         trial.reported.update(self.scheduler.steps(trial, epoch))
-        if reason is not None:
-            self.end(trial, "pruned", reason)
+        if verdict is not None and verdict.state == "paused":
+            trial.pause(verdict.reason, self.metric)
+            self.stored[trial.number] = list(trial.promotions)
+        elif verdict is not None:
+            self.end(trial, "pruned", verdict.reason)
         elif self.scheduler.next_segment(trial) is None:
             self.end(trial, "complete", None)
-        return reason
+        return verdict and verdict.reason
 
     def end(self, trial: Trial, state: Any, reason: str | None) -> None:
         trial.end(state, reason, self.metric)
         self.scheduler.end(trial)
 
     def begin(self) -> Trial | None:
-        proposal = self.scheduler.propose()
-        if proposal is None:
+        found = self.scheduler.next_trial()
+        if found is None:
             return None
-        trial = Trial(len(self.trials), proposal, started_ms=0)
+        if isinstance(found, Trial):
+            self.stored[found.number] = list(found.promotions)
+            return found
+        trial = Trial(len(self.trials), found, started_ms=0)
         self.scheduler.begin(trial)
+        self.stored[trial.number] = list(trial.promotions)
         return trial
 
     def restarted(self) -> "FakeStudy":
         """The study as a new driver finds it: a trial that was running has only its reported steps."""
         trials = deepcopy(self.trials)
         for trial in trials:
+            trial.promotions = list(self.stored[trial.number])
+            trial.must_replay = trial.state == "paused" or trial.closed
             if trial.state == "running":
                 trial.epochs = {stage: [] for stage in STAGES}
         return FakeStudy(self.space, self.curve, self.recipes, trials, self.most_trials)
@@ -126,6 +145,7 @@ class FakeStudy:
                 trial.proposal.recipe,
                 trial.state,
                 trial.reason,
+                trial.promotions,
                 {stage: trial.values(stage, self.metric) for stage in STAGES},
                 sorted(trial.reported),
             )
