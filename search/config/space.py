@@ -161,11 +161,25 @@ class Budget(_Section):
         default=40, ge=1, description="trials in all, recipes and failed ones included"
     )
     timeout: Duration = Field(default=None, description="wall time, such as 90s, 45m, 2h")
+    epochs: int | None = Field(
+        default=None, ge=1, description="epochs trained in all, those taken from the store not included"
+    )
+    trial_timeout: Duration = Field(
+        default=None, description="training time of one trial, after which it is pruned"
+    )
+    stagnation: int | None = Field(
+        default=None, ge=1, description="no trial starts once so many in a row were no better than the best"
+    )
 
     @property
     def timeout_s(self) -> float | None:
         """The wall time in seconds."""
         return None if self.timeout is None else seconds_of(self.timeout)
+
+    @property
+    def trial_timeout_s(self) -> float | None:
+        """The training time of one trial in seconds."""
+        return None if self.trial_timeout is None else seconds_of(self.trial_timeout)
 
 
 class Reuse(_Section):

@@ -76,7 +76,8 @@ class Driver:
             self._busy[self._executor.submit("run", segment)] = trial
 
     def _closing(self) -> bool:
-        return self._stop.is_set() or (self._deadline is not None and time.monotonic() >= self._deadline)
+        is_late = self._deadline is not None and time.monotonic() >= self._deadline
+        return self._stop.is_set() or is_late or self._scheduler.is_spent()
 
     def _next_trial(self) -> Trial | None:
         found = self._scheduler.next_trial()

@@ -5,8 +5,10 @@ those that are being trained are.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import optuna
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.config.space import Space
@@ -15,6 +17,7 @@ from search.scheduler.distributions import in_order, names_of, suggest
 from search.scheduler.samplers import make_sampler
 from search.scheduler.steps import steps_of
 from search.scheduler.trial import State, Trial
+from search.seeds import seed_for
 
 _OPTUNA_STATE: dict[State, TrialState] = {
     "running": TrialState.RUNNING,
@@ -23,6 +26,10 @@ _OPTUNA_STATE: dict[State, TrialState] = {
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
+
+# How often a point is asked before one that was tried is taken again. A sampler that is sure of its best
+# point gives it each time, so the last tries are random.
+_MOST_TRIES, _SAMPLER_TRIES = 10, 5
 
 
 class Asking:
@@ -48,17 +55,29 @@ class Asking:
             number: How many trials were started before, which decides the sampler's seed.
 
         Returns:
-            Its config, or None where all points were tried.
+            Its config, or None where all points were tried. A point that a trial had before is asked again
+            with another seed; if it comes up each time, it is taken, and answered from the store.
         """
-        sampler = make_sampler(self._space, number)
+        starts = self._space.starts[sum(trial.proposal.recipe is None for trial in trials) :]
+        start = starts[0] if starts else None
+        for attempt in range(_MOST_TRIES):
+            config = self._suggested(trials, number, attempt, start)
+            is_new = not any(_same(trial.config, config) for trial in trials)
+            if is_new or self.is_finite or start:
+                break
+        return None if self.is_finite and not is_new else config
+
+    def _suggested(
+        self, trials: Sequence[Trial], number: int, attempt: int, start: dict[str, Any] | None
+    ) -> TrialConfig:
+        sampler = make_sampler(self._space, number, attempt)
+        if attempt >= _SAMPLER_TRIES:
+            sampler = RandomSampler(seed=seed_for(self._space.seed, f"point, attempt {attempt}", number))
         study = optuna.create_study(direction=self._space.objective.direction, sampler=sampler)
         study.add_trials([self.frozen(trial) for trial in trials if trial.proposal.params])
-        starts = self._space.starts
-        searched = sum(trial.proposal.recipe is None for trial in trials)
-        if searched < len(starts):
-            study.enqueue_trial(names_of(self._space, starts[searched]))
-        config = suggest(self._space, study.ask())
-        return None if self.is_finite and any(_same(trial.config, config) for trial in trials) else config
+        if start:
+            study.enqueue_trial(names_of(self._space, start))
+        return suggest(self._space, study.ask())
 
     def frozen(self, trial: Trial) -> FrozenTrial:
         """Show a trial as a sampler is to see it."""

@@ -1,5 +1,6 @@
 """Judge: whoever decides after an epoch whether a trial goes on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -39,6 +40,13 @@ class Judge(Protocol):
         """Note that a trial is over; its state says how."""
         ...
 
-    def due(self) -> tuple[Trial, Way] | None:
-        """Give the trial that is to be taken up again before a new one starts, and why it is."""
+    def due(self) -> Iterator[list[tuple[Trial, Way]]]:
+        """Give the waiting trials that are to be taken up again before a new one starts, and why each is.
+
+        They come in groups, the one that is to go first before the others; so do the trials of a group.
+        """
+        ...
+
+    def leader(self) -> Trial | None:
+        """Give the waiting trial that would go on first if no new one could start any more."""
         ...

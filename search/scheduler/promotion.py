@@ -7,7 +7,7 @@ there, so a study that is taken up again decides as it would have.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -73,25 +73,40 @@ class Promotion:
             for values in self._values:
                 values.pop(trial.number, None)
 
-    def due(self) -> tuple[Trial, Way] | None:
-        """Find a waiting trial that belongs among the best of its rung by now, the highest rung first."""
+    def due(self) -> Iterator[list[tuple[Trial, Way]]]:
+        """Find the waiting trials that belong among the best of their rung by now, the highest rung first."""
         for rung in reversed(range(len(self._rungs))):
-            waiting = [trial for trial in self._ranked(rung) if self._waits_at(trial, rung)]
-            if rung == 0 and waiting and self._long_shot_is_due():
-                shots = [trial for trial in waiting if not self._belongs_on(trial, rung)]
-                if shots:
-                    return self._drawn(shots), "long shot"
-            for trial in waiting:
-                if self._belongs_on(trial, rung):
-                    return trial, "rank"
+            waiting = self._waiting(rung)
+            best = [trial for trial in waiting if self._belongs_on(trial, rung)]
+            if rung == 0 and len(best) < len(waiting) and self._long_shot_is_due():
+                yield [(self._drawn([trial for trial in waiting if trial not in best]), "long shot")]
+            if best:
+                yield [(trial, "rank") for trial in best]
+
+    def leader(self) -> Trial | None:
+        """Give the first waiting trial of the highest rung that would go on in a last call."""
+        for rung in reversed(range(len(self._rungs))):
+            for trial in self._waiting(rung):
+                if self._is_in_best_share(trial, rung) or self._leads(trial, rung):
+                    return trial
         return None
 
+    def _waiting(self, rung: int) -> list[Trial]:
+        return [trial for trial in self._ranked(rung) if self._waits_at(trial, rung)]
+
     def _belongs_on(self, trial: Trial, rung: int) -> bool:
-        ranked = self._ranked(rung)
-        if ranked.index(trial) < len(ranked) // self._factor:
+        if self._is_in_best_share(trial, rung):
             return True
-        rivals = [other for other in ranked if other is trial or self._goes_beyond(other, rung)]
-        return rivals[0] is trial and self._is_last_call()
+        return self._leads(trial, rung) and self._is_last_call()
+
+    def _is_in_best_share(self, trial: Trial, rung: int) -> bool:
+        ranked = self._ranked(rung)
+        return ranked.index(trial) < len(ranked) // self._factor
+
+    def _leads(self, trial: Trial, rung: int) -> bool:
+        """Tell whether a trial is the best of the search at a rung."""
+        ranked = self._ranked(rung)
+        return next(one for one in ranked if one is trial or self._goes_beyond(one, rung)) is trial
 
     def _goes_beyond(self, trial: Trial, rung: int) -> bool:
         """Tell whether a trial of the search got past a rung or waits there to."""

@@ -6,6 +6,7 @@ epoch of that stage and a trial is complete when it has finished the stage.
 """
 
 import warnings
+from collections.abc import Iterator
 
 import optuna
 from optuna.pruners import (
@@ -26,7 +27,7 @@ from search.config.trial_config import STAGES, Stage
 from search.scheduler.judge import Verdict
 from search.scheduler.rungs import value_at
 from search.scheduler.steps import most_epochs
-from search.scheduler.trial import Trial
+from search.scheduler.trial import Trial, Way
 from search.training.segment import Epoch
 
 
@@ -66,8 +67,13 @@ class Pruning:
         for view in self._views.values():
             view.end(trial.number, None)
 
-    def due(self) -> None:
-        """Nothing was paused, so nothing is taken up again."""
+    def due(self) -> Iterator[list[tuple[Trial, Way]]]:
+        """Nothing is ever paused, so nothing is taken up again."""
+        yield from ()
+
+    def leader(self) -> Trial | None:
+        """Nothing waits."""
+        return None
 
 
 class _View:

@@ -48,3 +48,10 @@ def value_at(trial: Trial, stage: Stage, metric: str) -> float:
         best = value if better(metric, value, best) else best
     assert best is not None, "a trial has an epoch where it is compared"
     return best
+
+
+def epochs_left(rungs: tuple[Rung, ...], trial: Trial) -> tuple[int, int]:
+    """Count the epochs of stage 2 that a waiting trial needs to its next rung and to its end."""
+    done, end = len(trial.epochs["tune"]), trial.config.tune_epochs
+    later = [rung.epoch for rung in rungs if rung.epoch is not None and rung.epoch > done]
+    return min([end, *later]) - done, end - done

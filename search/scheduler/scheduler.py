@@ -1,15 +1,17 @@
 """Scheduler: which trial comes next, which segment of it, and whether it goes on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from search.config.space import Space
 from search.config.trial_config import STAGES, Stage, TrialConfig
+from search.scheduler.allowance import Allowance, Work
 from search.scheduler.asking import Asking
 from search.scheduler.distributions import params_of
 from search.scheduler.judge import Judge, Verdict
 from search.scheduler.promotion import Promotion
 from search.scheduler.pruning import Pruning
+from search.scheduler.rungs import epochs_left, rungs_of
 from search.scheduler.steps import most_head_epochs, steps_of
 from search.scheduler.trial import Proposal, Trial, Way
 from search.training.segment import Epoch, Segment, better
@@ -34,6 +36,9 @@ class Scheduler:
         verdict.state is "paused": `trial.pause(verdict.reason, metric)`
         verdict.state is "pruned": `trial.end("pruned", verdict.reason, metric)` and `scheduler.end(trial)`
 
+    After each epoch `trial.count(epoch, ran)` says whether it was trained or taken from the store, which
+    counts for `budget.epochs`; no segment starts once `scheduler.is_spent()`.
+
     A trial that is lost gets `trial.end("failed", reason, metric)` and `scheduler.end(trial)`. Segments are
     one epoch long; several trials may run at once. `scheduler.trials` are all trials, `scheduler.best()` the
     best complete one.
@@ -46,6 +51,7 @@ class Scheduler:
             None for no limit.
         most_head: The most epochs of stage 1 in this study, if recipes that are left out count as well.
         study_uid: What tells this study from all others.
+        seconds_left: Tells how much of the study's time is left; None where it has no limit.
     """
 
     def __init__(
@@ -56,12 +62,16 @@ class Scheduler:
         most_trials: int | None,
         most_head: int | None = None,
         study_uid: str = "",
+        seconds_left: Callable[[], float] | None = None,
     ) -> None:
         self.trials: list[Trial] = []
         self.most_head = most_head or most_head_epochs(space, recipes.values())
         self._space, self._recipes, self._most_trials = space, recipes, most_trials
         self._metric, self._study_uid = space.objective.metric, study_uid
         self._asking = Asking(space, self.most_head)
+        self._allowance = Allowance(space.budget.epochs, seconds_left)
+        # whether the last proposal was withheld since there is not enough left for it
+        self._is_too_late = False
         self._judge: Judge = (
             Promotion(space, self._is_last_call) if space.pruner.name == "promote" else Pruning(space)
         )
@@ -75,20 +85,21 @@ class Scheduler:
             A trial that was paused and is running again; the proposal of a new one, or of one that continues
             a trial that was closed; None where nothing is left to do.
         """
-        found = self._judge.due()
-        if found is None:
-            return self.propose()
-        trial, way = found
-        if trial.closed:
-            return self._continuation(trial, way)
-        trial.promote(way)
-        return trial
+        self._is_too_late = False
+        found = self._promoted() or self._affordable(self.propose())
+        # where no new trial can start, the best ones go on to their ends
+        return found or self._promoted()
+
+    def is_spent(self) -> bool:
+        """Tell whether the study has trained all the epochs that it may."""
+        return not self._allowance.has_epochs(self.trials)
 
     def propose(self) -> Proposal | None:
         """Propose the next new trial; recipes come first, then the points at which the search begins.
 
         Returns:
-            The proposal, or None where the study has all the trials it may have or all points were tried.
+            The proposal, or None where the study has all the trials it may have, all points were tried, or so
+            many trials in a row were no better that it stops (`budget.stagnation`).
         """
         if self._is_full():
             return None
@@ -126,7 +137,9 @@ class Scheduler:
     def observe(self, trial: Trial, epoch: Epoch) -> Verdict | None:
         """Take in what an epoch gave; None lets the trial go on."""
         trial.epochs[epoch.stage].append(epoch)
+        self._allowance.learn(trial, epoch)
         verdict = self._judge.observe(trial, epoch)
+        verdict = self._out_of_time(trial) or verdict
         if self._has_gone_on(trial, epoch) or trial.current_stage(self._metric) is None:
             verdict = None
         if verdict is None:
@@ -180,19 +193,90 @@ class Scheduler:
         epochs = [epoch for stage in STAGES for epoch in known[stage]]
         for epoch in epochs:
             trial.epochs[epoch.stage].append(epoch)
+            self._allowance.learn(trial, epoch)
             self._judge.observe(trial, epoch)
             if trial.state not in ("pruned", "paused") or epoch is not epochs[-1]:
                 self._judge.go_on(trial, epoch)
         if trial.state != "paused":
             self._judge.end(trial)
 
+    def _promoted(self) -> Trial | Proposal | None:
+        """Take up a waiting trial that can come to its next rung; where time is limited, the cheapest one."""
+        for group in self._judge.due():
+            work = {trial.number: self._to_next_rung(trial) for trial, _ in group}
+            able = [
+                found
+                for found in group
+                if self._allowance.covers([work[found[0].number], *self._kept(found[0])], self.trials)
+            ]
+            if able and self._allowance.is_timed:
+                able.sort(key=lambda found: self._allowance.seconds_of([work[found[0].number]]))
+            if able:
+                return self._taken_up(*able[0])
+        return None
+
+    def _to_next_rung(self, trial: Trial) -> Work:
+        return Work(trial.config, "tune", epochs_left(rungs_of(self._space.pruner), trial)[0])
+
+    def _kept(self, trial: Trial | None) -> list[Work]:
+        """Give what is to be kept, whatever starts: the way of the leading trial to its end."""
+        leader = self._judge.leader() if self._allowance.is_limited else None
+        if leader is None or leader is trial:
+            return []
+        return [Work(leader.config, "tune", epochs_left(rungs_of(self._space.pruner), leader)[1])]
+
+    def _taken_up(self, trial: Trial, way: Way) -> Trial | Proposal:
+        """Promote a trial. To one that is closed nothing can be added, so another one continues it."""
+        if trial.closed:
+            promotions = (*trial.promotions, way)
+            return replace(trial.proposal, continues=trial.number, promotions=promotions)
+        trial.promote(way)
+        return trial
+
+    def _affordable(self, proposal: Proposal | None) -> Proposal | None:
+        """Withhold a trial after whose first rung nothing is left to bring the leading one to its end.
+
+        A recipe is never paused, so it needs all of its epochs.
+        """
+        if proposal is None or not self._allowance.is_limited:
+            return proposal
+        stages = proposal.config.stages if proposal.recipe else STAGES[:1]
+        work = [Work(proposal.config, stage, proposal.config.epochs(stage)) for stage in stages]
+        self._is_too_late = not self._allowance.covers([*work, *self._kept(None)], self.trials)
+        return None if self._is_too_late else proposal
+
+    def _out_of_time(self, trial: Trial) -> Verdict | None:
+        limit_s = self._space.budget.trial_timeout_s
+        seconds = sum(epoch.seconds for stage in STAGES for epoch in trial.epochs[stage])
+        if limit_s is None or seconds <= limit_s:
+            return None
+        return Verdict(
+            "pruned", f"budget.trial_timeout: {seconds:.0f} s of training, at most {limit_s:.0f} s"
+        )
+
     def _is_full(self) -> bool:
-        return self._most_trials is not None and self._n_started() >= self._most_trials
+        if self._most_trials is not None and self._n_started() >= self._most_trials:
+            return True
+        stagnation = self._space.budget.stagnation
+        return stagnation is not None and self._n_since_best() >= stagnation
 
     def _is_last_call(self) -> bool:
         """Tell whether no new trial will start."""
         is_finite = self._asking.is_finite and not self._recipes_to_run()
-        return self._is_full() or (is_finite and self._asked() is None)
+        return self._is_full() or self._is_too_late or (is_finite and self._asked() is None)
+
+    def _n_since_best(self) -> int:
+        """Count the trials that started, and stopped at least once, after the one with the best value."""
+        best: float | None = None
+        n_since = 0
+        for trial in self.trials:
+            value = trial.value(self._metric)
+            if trial.state == "failed" or value is None or trial.proposal.continues is not None:
+                continue
+            is_better = better(self._metric, value, best)
+            best = value if is_better else best
+            n_since = 0 if is_better else n_since + (trial.state != "running")
+        return n_since
 
     def _n_started(self) -> int:
         return sum(trial.proposal.continues is None for trial in self.trials)
@@ -205,7 +289,3 @@ class Scheduler:
         continued = {trial.proposal.continues for trial in self.trials}
         known = [trial for trial in self.trials if trial.number not in continued]
         return self._asking.point(known, self._n_started())
-
-    def _continuation(self, trial: Trial, way: Way) -> Proposal:
-        """Propose to take up a closed trial; nothing can be added to that one itself any more."""
-        return replace(trial.proposal, continues=trial.number, promotions=(*trial.promotions, way))

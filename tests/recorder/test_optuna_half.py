@@ -148,6 +148,7 @@ def test_a_trial_is_read_back_as_it_was(url: str) -> None:
         assert after.values("head", "val_loss") == [0.5, 0.25]
         assert after.values("tune", "val_loss") == [0.4]
         assert after.outcome == Outcome("head", 2, {**METRICS, "val_loss": 0.25}, 6.0, 2, 1)
+        assert [epoch.seconds for stage in STAGES for epoch in after.epochs[stage]] == [2.0, 2.0, 2.0]
     assert read[3].epochs == {"head": [], "tune": []}
 
 

@@ -58,6 +58,8 @@ class FakeStudy:
         recipes: Mapping[str, TrialConfig] | None = None,
         trials: Sequence[Trial] = (),
         most_trials: int | None = None,
+        time_s: float | None = None,
+        cost: Callable[[Trial, Stage], float] = lambda trial, stage: 1.0,
     ) -> None:
         self.space, self.curve, self.recipes, self.most_trials = (
             space,
@@ -66,7 +68,9 @@ class FakeStudy:
             most_trials,
         )
         self.metric = space.objective.metric
-        self.scheduler = Scheduler(space, self.recipes, trials, most_trials)
+        self.time_s, self.cost = time_s, cost
+        seconds_left = None if time_s is None else lambda: self.time_s or 0.0
+        self.scheduler = Scheduler(space, self.recipes, trials, most_trials, seconds_left=seconds_left)
         # what a database would hold of how each trial got past its rungs
         self.stored = {trial.number: list(trial.promotions) for trial in trials}
 
@@ -79,10 +83,14 @@ class FakeStudy:
         left = itertools.count() if n_epochs is None else iter(range(n_epochs))
         for trial in self._to_run():
             while trial.state == "running":
-                if next(left, None) is None:
+                if next(left, None) is None or self.is_over():
                     return self
                 self.step(trial)
         return self
+
+    def is_over(self) -> bool:
+        """Whether no segment may start any more."""
+        return self.scheduler.is_spent() or (self.time_s is not None and self.time_s <= 0)
 
     def close(self) -> "FakeStudy":
         """Close what is paused, as the driver does where the budget is reached."""
@@ -97,9 +105,12 @@ class FakeStudy:
         segment = self.scheduler.next_segment(trial)
         assert segment is not None
         value = self.curve(trial, segment.stage, segment.until)
-        epoch = Epoch(segment.stage, segment.until, {self.metric: value}, 1.0, 1.0, 0)
+        seconds = self.cost(trial, segment.stage)
+        epoch = Epoch(segment.stage, segment.until, {self.metric: value}, seconds, 1.0, 0)
+        self.time_s = None if self.time_s is None else self.time_s - seconds
         verdict = self.scheduler.observe(trial, epoch)
         trial.reported.update(self.scheduler.steps(trial, epoch))
+        trial.count(epoch, ran=True)
         if verdict is not None and verdict.state == "paused":
             trial.pause(verdict.reason, self.metric)
             self.stored[trial.number] = list(trial.promotions)
@@ -133,6 +144,7 @@ class FakeStudy:
             trial.must_replay = trial.state == "paused" or trial.closed
             if trial.state == "running":
                 trial.epochs = {stage: [] for stage in STAGES}
+                trial.epochs_run = 0
         return FakeStudy(self.space, self.curve, self.recipes, trials, self.most_trials)
 
     def table(self) -> list[tuple[Any, ...]]:
