@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     create_model,
+    field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -92,15 +93,37 @@ class Sampler(_Section):
 
 
 class Pruner(_Section):
-    """Who ends trials early. Steps count epochs of one stage."""
+    """Who pauses or ends trials early. Steps count epochs of one stage."""
 
     name: Literal[
-        "median", "percentile", "hyperband", "successive_halving", "patient", "wilcoxon", "none"
-    ] = "median"
+        "promote",
+        "median",
+        "percentile",
+        "hyperband",
+        "successive_halving",
+        "patient",
+        "wilcoxon",
+        "none",
+    ] = "promote"
+    rungs: list[Annotated[int, Field(ge=1)]] = Field(
+        default=[1, 3, 9],
+        description="of promote: epochs of stage 2 after which trials are compared; the end of stage 1 is "
+        "always such a place",
+    )
+    reduction_factor: int = Field(
+        default=3, ge=2, description="of promote, hyperband and successive_halving: one in so many goes on"
+    )
+    long_shot_every: int = Field(
+        default=8,
+        ge=0,
+        description="of promote: one in so many promotions past stage 1 goes to a trial that ranks badly "
+        "there, since a weak head can win after unfreezing; 0 = none",
+    )
     stages: list[Stage] = Field(
         default=["tune"],
         min_length=1,
-        description="where trials are pruned; a head costs next to nothing, and a weak one may yet win",
+        description="of all others: where trials are pruned; a head costs next to nothing, and a weak one "
+        "may yet win",
     )
     startup_trials: int = Field(
         default=4, ge=0, description="trials that must have finished a stage before another is pruned in it"
@@ -111,11 +134,24 @@ class Pruner(_Section):
     percentile: float = Field(
         default=50.0, ge=0, le=100, description="best share kept by percentile, percent"
     )
-    reduction_factor: int = Field(default=3, ge=2, description="of hyperband and successive_halving")
     patience: int = Field(
         default=2, ge=1, description="epochs without a better value before patient asks median"
     )
     p_threshold: float = Field(default=0.1, gt=0, lt=1, description="of wilcoxon")
+
+    @field_validator("rungs")
+    @classmethod
+    def _rise(cls, rungs: list[int]) -> list[int]:
+        if sorted(set(rungs)) != rungs:
+            raise ValueError(f"{rungs} do not rise; write each epoch once, the first one first")
+        return rungs
+
+    @field_validator("long_shot_every")
+    @classmethod
+    def _not_every_one(cls, every: int) -> int:
+        if every == 1:
+            raise ValueError("1 would promote bad trials only; write 2 or more, or 0 for none")
+        return every
 
 
 class Budget(_Section):
@@ -125,11 +161,25 @@ class Budget(_Section):
         default=40, ge=1, description="trials in all, recipes and failed ones included"
     )
     timeout: Duration = Field(default=None, description="wall time, such as 90s, 45m, 2h")
+    epochs: int | None = Field(
+        default=None, ge=1, description="epochs trained in all, those taken from the store not included"
+    )
+    trial_timeout: Duration = Field(
+        default=None, description="training time of one trial, after which it is pruned"
+    )
+    stagnation: int | None = Field(
+        default=None, ge=1, description="no trial starts once so many in a row were no better than the best"
+    )
 
     @property
     def timeout_s(self) -> float | None:
         """The wall time in seconds."""
         return None if self.timeout is None else seconds_of(self.timeout)
+
+    @property
+    def trial_timeout_s(self) -> float | None:
+        """The training time of one trial in seconds."""
+        return None if self.trial_timeout is None else seconds_of(self.trial_timeout)
 
 
 class Reuse(_Section):

@@ -9,13 +9,16 @@ from search.driver.view import View
 from search.errors import TrialError
 from search.executor.executor import Executor
 from search.recorder.recorder import Recorder
+from search.scheduler.judge import Verdict
 from search.scheduler.scheduler import Scheduler
-from search.scheduler.trial import State, Trial
+from search.scheduler.trial import Proposal, State, Trial
 from search.training.segment import SegmentResult
 
 
 class Driver:
     """Runs a study until its trials are done, its time is up, or it is asked to stop.
+
+    Where its budget is reached, the trials that are paused are closed; where it is stopped they stay.
 
     Args:
         scheduler: Decides.
@@ -43,10 +46,18 @@ class Driver:
         self._busy: dict[Future[SegmentResult], Trial] = {}
 
     def run(self) -> None:
-        """Run the study. Trials of a dead driver are taken up again first."""
+        """Run the study. Trials of a dead driver are taken up again or closed first."""
         for trial in self._scheduler.trials:
             if trial.state == "running":
                 self._begin(trial, resumed=True)
+            elif trial.is_open and trial.state != "paused":
+                self._recorder.close(trial)
+        self._work()
+        if not self._stop.is_set():
+            self._close_paused()
+        self._recorder.finish()
+
+    def _work(self) -> None:
         while True:
             self._fill_slots()
             if not self._busy:
@@ -54,11 +65,10 @@ class Driver:
             done, _ = wait(self._busy, return_when=FIRST_COMPLETED)
             for future in done:
                 self._take(self._busy.pop(future), future)
-        self._recorder.finish()
 
     def _fill_slots(self) -> None:
         while len(self._busy) < self._executor.slots and not self._closing():
-            trial = self._waiting.popleft() if self._waiting else self._new_trial()
+            trial = self._waiting.popleft() if self._waiting else self._next_trial()
             if trial is None:
                 return
             segment = self._scheduler.next_segment(trial)
@@ -66,12 +76,18 @@ class Driver:
             self._busy[self._executor.submit("run", segment)] = trial
 
     def _closing(self) -> bool:
-        return self._stop.is_set() or (self._deadline is not None and time.monotonic() >= self._deadline)
+        is_late = self._deadline is not None and time.monotonic() >= self._deadline
+        return self._stop.is_set() or is_late or self._scheduler.is_spent()
 
-    def _new_trial(self) -> Trial | None:
-        proposal = self._scheduler.propose()
-        if proposal is None:
-            return None
+    def _next_trial(self) -> Trial | None:
+        found = self._scheduler.next_trial()
+        if isinstance(found, Trial):
+            self._recorder.promote(found)
+            self._view.promoted(found)
+            return found
+        return self._new_trial(found) if found else None
+
+    def _new_trial(self, proposal: Proposal) -> Trial:
         trial = self._recorder.add(proposal)
         self._scheduler.begin(trial)
         self._begin(trial, resumed=False)
@@ -89,18 +105,35 @@ class Driver:
             self._end(trial, "failed", str(error))
             return
         for epoch in result.epochs:
-            reason = self._scheduler.observe(trial, epoch)
+            verdict = self._scheduler.observe(trial, epoch)
             steps = self._scheduler.steps(trial, epoch)
             trial.count(epoch, ran=epoch.epoch in result.ran)
             self._recorder.epoch(trial, epoch, steps, self._metric)
             self._view.epoch(trial, epoch)
-            if reason is not None:
-                self._end(trial, "pruned", reason)
+            if verdict is not None:
+                self._obey(trial, verdict)
                 return
         if self._scheduler.next_segment(trial) is None:
             self._end(trial, "complete", None)
         else:
             self._waiting.appendleft(trial)
+
+    def _obey(self, trial: Trial, verdict: Verdict) -> None:
+        if verdict.state == "pruned":
+            self._end(trial, "pruned", verdict.reason)
+            return
+        trial.pause(verdict.reason, self._metric)
+        self._recorder.pause(trial)
+        self._view.paused(trial)
+
+    def _close_paused(self) -> None:
+        """Close what is paused: in Optuna it would be running for ever. A later start can continue it."""
+        for trial in self._scheduler.trials:
+            if trial.state == "paused":
+                trial.close(self._metric)
+                self._scheduler.end(trial)
+                self._recorder.end(trial)
+                self._view.ended(trial)
 
     def _end(self, trial: Trial, state: State, reason: str | None) -> None:
         trial.end(state, reason, self._metric)

@@ -160,9 +160,9 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     study.hold_to({"space": space.digest(), "pictures": data.fingerprint, "most head epochs": most_head})
     request.study_file.write(space, data.fingerprint, sizes(data))
     tracking = _tracking(request, data, study)
-    scheduler = _scheduler(request, study)
     timeout_s = space.budget.timeout_s
     deadline = started + timeout_s if timeout_s else None
+    scheduler = _scheduler(request, study, deadline)
     tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
     recorder = Recorder(study, tracking, tags)
     with open_view(scheduler.trials, deadline) as view:
@@ -196,10 +196,11 @@ def _check_networks(request: Request, executor: Executor) -> None:
             executor.submit("check", config).result()
 
 
-def _scheduler(request: Request, study: StoredStudy) -> Scheduler:
+def _scheduler(request: Request, study: StoredStudy, deadline: float | None) -> Scheduler:
     space, most_head = request.file.space, request.most_head_epochs
-    trials = study.trials(most_head)
-    return Scheduler(space, request.recipes, trials, space.budget.trials, most_head, study.uid)
+    left = None if deadline is None else lambda: deadline - time.monotonic()
+    trials, most = study.trials(most_head), space.budget.trials
+    return Scheduler(space, request.recipes, trials, most, most_head, study.uid, left)
 
 
 def _tracking(request: Request, data: DataSet, study: StoredStudy) -> Tracking:

@@ -24,8 +24,7 @@ def summary(request: Request, data: DataSet, outcome: Outcome) -> dict[str, Any]
             **sizes(data),
             "quarantined": [{"path": item.path, "reason": item.reason} for item in data.quarantined],
         },
-        "trials": {state: states[state] for state in ("complete", "pruned", "failed")}
-        | {"paused": 0, "running": states["running"]},
+        "trials": {state: states[state] for state in ("complete", "pruned", "failed", "paused", "running")},
         "best": _best(outcome.best) if outcome.best else None,
         "champion": _champion(request, outcome),
         "baselines": _baselines(outcome),

@@ -26,6 +26,14 @@ class View(Protocol):
         """Learn what an epoch gave."""
         ...
 
+    def paused(self, trial: Trial) -> None:
+        """Learn that a trial is paused, and why."""
+        ...
+
+    def promoted(self, trial: Trial) -> None:
+        """Learn that a paused trial goes on."""
+        ...
+
     def ended(self, trial: Trial) -> None:
         """Learn how a trial ended."""
         ...

@@ -12,25 +12,16 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.samplers import RandomSampler
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from search.config.space import Space
-from search.config.trial_config import STAGES, Stage, TrialConfig
 from search.errors import StudyError
-from search.scheduler.steps import step_of
-from search.scheduler.trial import Outcome, Proposal, State, Trial
-from search.training.segment import Epoch
+from search.recorder.stored_trial import OPTUNA_STATES, facts_of, read_trial
+from search.scheduler.trial import Proposal, Trial
 from search.urls import without_password
 
-_STATES: dict[TrialState, State] = {
-    TrialState.RUNNING: "running",
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-}
 # A database on another machine that does not answer within this is not there.
 _LONGEST_CONNECT_S = 5
-_OPTUNA_STATES = {state: optuna_state for optuna_state, state in _STATES.items()}
 
 
 class StoredStudy:
@@ -84,13 +75,17 @@ class StoredStudy:
         Args:
             most_head: The most epochs of stage 1 in this study, for the meaning of a step.
         """
-        return [self._read(frozen, most_head) for frozen in self._study.get_trials(deepcopy=False)]
+        return [
+            read_trial(frozen, most_head, self._metric) for frozen in self._study.get_trials(deepcopy=False)
+        ]
 
     def add(self, proposal: Proposal) -> Trial:
         """Store a trial whole, in one transaction, so that a kill leaves none that is half asked."""
         attrs: dict[str, Any] = {"config": proposal.config.flat()}
         if proposal.recipe:
             attrs["recipe"] = proposal.recipe
+        if proposal.continues is not None:
+            attrs |= {"continues": proposal.continues, "promotions": list(proposal.promotions)}
         frozen = create_trial(
             state=TrialState.RUNNING,
             params=dict(proposal.params),
@@ -98,7 +93,7 @@ class StoredStudy:
             user_attrs=attrs,
         )
         trial_id = self._storage.create_new_trial(self._study_id, template_trial=frozen)
-        return self._read(self._storage.get_trial(trial_id), 0)
+        return read_trial(self._storage.get_trial(trial_id), 0, self._metric)
 
     def report(self, trial: Trial, steps: list[int], value: float) -> None:
         """Report the objective at steps; those that Optuna holds already are skipped."""
@@ -107,22 +102,38 @@ class StoredStudy:
                 self._handle(trial).report(value, step)
                 trial.reported.add(step)
 
+    def pause(self, trial: Trial) -> None:
+        """Note that a trial is paused and what it came to; in Optuna it stays running.
+
+        The state comes last: a kill before it leaves a running trial, which is replayed and paused again.
+        """
+        facts = {"last_pause": trial.reason, "promotions": list(trial.promotions), "state": "paused"}
+        self._set(trial, {**facts_of(trial), **facts})
+
+    def promote(self, trial: Trial) -> None:
+        """Note that a paused trial is taken up again.
+
+        A kill between the two leaves a running trial that finds itself at the rung where it was promoted.
+        """
+        self._set(trial, {"state": "running", "promotions": list(trial.promotions)})
+
     def end(self, trial: Trial) -> None:
-        """Close a trial that has ended, with what it came to."""
-        handle, outcome = self._handle(trial), trial.outcome
-        facts: dict[str, Any] = {"head_epochs": len(trial.epochs["head"])}
+        """Note how a trial ended and what it came to; its state comes last, so it is never half known."""
+        reason = {"reason": trial.reason} if trial.reason else {}
+        self._set(trial, {**facts_of(trial), **reason, "state": "paused" if trial.closed else trial.state})
+
+    def close(self, trial: Trial) -> None:
+        """Close a trial that has ended, with its run if that is known."""
         if trial.run_id:
-            facts["mlflow_run_id"] = trial.run_id
-        if trial.reason:
-            facts["reason"] = trial.reason
-        if outcome:
-            facts |= dict(outcome.metrics)
-            facts |= {"best_stage": outcome.stage, "best_epoch": outcome.epoch, "seconds": outcome.seconds}
-            facts |= {"epochs_run": outcome.epochs_run, "epochs_reused": outcome.epochs_reused}
+            self._set(trial, {"mlflow_run_id": trial.run_id})
+        value = trial.value(self._metric) if trial.state == "complete" else None
+        self._study.tell(trial.number, value, state=OPTUNA_STATES[trial.state])
+        trial.is_open = False
+
+    def _set(self, trial: Trial, facts: Mapping[str, Any]) -> None:
+        handle = self._handle(trial)
         for name, value in facts.items():
             handle.set_user_attr(name, value)
-        value = trial.value(self._metric) if trial.state == "complete" else None
-        self._study.tell(trial.number, value, state=_OPTUNA_STATES[trial.state])
 
     @property
     def _study_id(self) -> int:
@@ -131,47 +142,6 @@ class StoredStudy:
     def _handle(self, trial: Trial) -> optuna.Trial:
         found = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
         return optuna.Trial(self._study, found)
-
-    def _read(self, frozen: FrozenTrial, most_head: int) -> Trial:
-        attrs = frozen.user_attrs
-        config = TrialConfig.model_validate(attrs["config"])
-        proposal = Proposal(config, frozen.params, frozen.distributions, attrs.get("recipe"))
-        started = frozen.datetime_start
-        assert started is not None, "a trial that is not waiting has started"
-        trial = Trial(frozen.number, proposal, int(started.timestamp() * 1000), _STATES[frozen.state])
-        trial.run_id = attrs.get("mlflow_run_id")
-        trial.reported = set(frozen.intermediate_values)
-        if trial.state != "running":
-            trial.reason, trial.outcome = attrs.get("reason"), _outcome(attrs)
-            for stage in STAGES:
-                trial.epochs[stage] = list(self._epochs(frozen, stage, most_head))
-        return trial
-
-    def _epochs(self, frozen: FrozenTrial, stage: Stage, most_head: int) -> Iterator[Epoch]:
-        """The epochs of a trial that is over, with the objective as their only metric."""
-        most = int(frozen.user_attrs.get("head_epochs", most_head)) if stage == "head" else None
-        number = 1
-        while most is None or number <= most:
-            step = step_of(stage, number, most_head)
-            if step not in frozen.intermediate_values:
-                return
-            value = frozen.intermediate_values[step]
-            yield Epoch(stage, number, {self._metric: value}, seconds=0.0, pictures_per_s=0.0, time_ms=0)
-            number += 1
-
-
-def _outcome(attrs: dict[str, Any]) -> Outcome | None:
-    if "best_epoch" not in attrs:
-        return None
-    names = [f"{prefix}{name}" for prefix in ("", "val_") for name in ("loss", "accuracy", "f1", "auc")]
-    return Outcome(
-        stage=attrs["best_stage"],
-        epoch=attrs["best_epoch"],
-        metrics={name: attrs[name] for name in names if name in attrs},
-        seconds=attrs["seconds"],
-        epochs_run=attrs["epochs_run"],
-        epochs_reused=attrs["epochs_reused"],
-    )
 
 
 def check_database(url: str, study: str) -> bool:

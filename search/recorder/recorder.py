@@ -19,8 +19,8 @@ _STATUS: dict[State, Status] = {"complete": "FINISHED", "pruned": "KILLED", "fai
 class Recorder:
     """Both halves. A trial is closed in Optuna once its MLflow run is known, since it carries the run's id.
 
-    A trial that a kill finds between its end and its close is running in Optuna; it is replayed at the next
-    start and ends in the same way.
+    A trial that a kill finds between its end and its close is running in Optuna, with its end noted there; it
+    is closed at the next start.
 
     Args:
         study: The Optuna half.
@@ -41,6 +41,8 @@ class Recorder:
         tags = {**self._tags, "search.state": "running"}
         if trial.proposal.recipe:
             tags["search.recipe"] = trial.proposal.recipe
+        if trial.proposal.continues is not None:
+            tags["search.continues"] = str(trial.proposal.continues)
         params: dict[str, Any] = dict(trial.config.flat())
         if trial.config.tunes:
             params["tune.lr"] = trial.config.lr("tune")
@@ -61,6 +63,18 @@ class Recorder:
             self._tracking.tag_trial(trial.number, {"search.stage": epoch.stage})
         self.close_ended()
 
+    def pause(self, trial: Trial) -> None:
+        """Record that a trial is paused: its run and its Optuna trial stay open."""
+        self._study.pause(trial)
+        self._tracking.tag_trial(
+            trial.number, {"search.state": "paused", "search.reason": trial.reason or ""}
+        )
+
+    def promote(self, trial: Trial) -> None:
+        """Record that a paused trial is taken up again."""
+        self._study.promote(trial)
+        self._tracking.tag_trial(trial.number, {"search.state": "running", "search.reason": ""})
+
     def end(self, trial: Trial) -> None:
         """Record how a trial ended."""
         tags: dict[str, str] = {"search.state": trial.state, "search.stage": trial.stage}
@@ -73,6 +87,11 @@ class Recorder:
             metrics |= {"epochs_run": trial.outcome.epochs_run, "epochs_reused": trial.outcome.epochs_reused}
             metrics["trial_seconds"] = trial.outcome.seconds
         self._tracking.end_trial(trial.number, _STATUS[trial.state], _end_ms(trial), tags, metrics)
+        self._study.end(trial)
+        self.close(trial)
+
+    def close(self, trial: Trial) -> None:
+        """Close a trial that has ended, as soon as its run is known."""
         self._ending.append((trial, time.monotonic()))
         self.close_ended()
 
@@ -83,7 +102,7 @@ class Recorder:
             trial.run_id = self._tracking.run_id(trial.number)
             if trial.run_id is None and time.monotonic() - since < wait_s:
                 return
-            self._study.end(trial)
+            self._study.close(trial)
             self._ending.popleft()
 
     def finish(self) -> None:

@@ -6,6 +6,7 @@ epoch of that stage and a trial is complete when it has finished the stage.
 """
 
 import warnings
+from collections.abc import Iterator
 
 import optuna
 from optuna.pruners import (
@@ -23,9 +24,11 @@ from optuna.trial import TrialState
 
 from search.config.space import Pruner, Space
 from search.config.trial_config import STAGES, Stage
+from search.scheduler.judge import Verdict
+from search.scheduler.rungs import value_at
 from search.scheduler.steps import most_epochs
-from search.scheduler.trial import Trial
-from search.training.segment import better
+from search.scheduler.trial import Trial, Way
+from search.training.segment import Epoch
 
 
 class Pruning:
@@ -41,31 +44,36 @@ class Pruning:
         for view in self._views.values():
             view.begin(trial.number)
 
-    def observe(self, trial: Trial, stage: Stage, epoch: int) -> str | None:
+    def observe(self, trial: Trial, epoch: Epoch) -> Verdict | None:
         """Show an epoch to the pruner.
 
-        Returns:
-            Why the trial should end, or None. Recipes are shown but never end, nor does a trial in a stage
-            in which the study does not prune.
+        Recipes are shown but never end, nor does a trial in a stage in which the study does not prune.
         """
-        value = trial.epochs[stage][epoch - 1].metrics[self._metric]
-        prune = self._views[stage].report(trial.number, epoch, value)
+        stage, value = epoch.stage, epoch.metrics[self._metric]
+        prune = self._views[stage].report(trial.number, epoch.epoch, value)
         if not prune or trial.proposal.recipe or stage not in self._stages:
             return None
-        return f"{self._name} at epoch {epoch} of stage {stage}: {self._metric} {value:.4g}"
+        where = f"epoch {epoch.epoch} of stage {stage}"
+        return Verdict("pruned", f"{self._name} at {where}: {self._metric} {value:.4g}")
 
-    def end_stage(self, trial: Trial, stage: Stage) -> None:
-        """Note that a trial has finished a stage."""
-        values = trial.values(stage, self._metric)
-        best = values[0]
-        for value in values:
-            best = value if better(self._metric, value, best) else best
-        self._views[stage].end(trial.number, best)
+    def go_on(self, trial: Trial, epoch: Epoch) -> None:
+        """Note that a trial goes on, and whether it has finished a stage."""
+        if trial.current_stage(self._metric) != epoch.stage:
+            value = value_at(trial, epoch.stage, self._metric)
+            self._views[epoch.stage].end(trial.number, value)
 
     def end(self, trial: Trial) -> None:
         """Note that a trial is over; a stage it did not finish counts as pruned."""
         for view in self._views.values():
             view.end(trial.number, None)
+
+    def due(self) -> Iterator[list[tuple[Trial, Way]]]:
+        """Nothing is ever paused, so nothing is taken up again."""
+        yield from ()
+
+    def leader(self) -> Trial | None:
+        """Nothing waits."""
+        return None
 
 
 class _View:
@@ -122,5 +130,5 @@ def _make_pruner(pruner: Pruner, most_epochs: int) -> BasePruner:
                 return PatientPruner(MedianPruner(startup, warmup), pruner.patience - 1)
             case "wilcoxon":
                 return WilcoxonPruner(p_threshold=pruner.p_threshold, n_startup_steps=warmup)
-            case "none":
+            case _:
                 return NopPruner()

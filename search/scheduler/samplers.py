@@ -15,15 +15,18 @@ from search.scheduler.distributions import all_distributions
 from search.seeds import seed_for
 
 
-def make_sampler(space: Space, number: int) -> BaseSampler:
+def make_sampler(space: Space, number: int, attempt: int = 0) -> BaseSampler:
     """Make the sampler that proposes trial `number`, seeded by (study seed, number).
+
+    Another attempt at the same trial has another seed.
 
     `grid` is Optuna's brute force sampler, which knows conditional dimensions and passes over what was tried.
 
     Raises:
         SpaceError: The sampler needs a library that is not installed.
     """
-    seed, startup = seed_for(space.seed, "sampler", number), space.sampler.startup_trials
+    purpose = f"sampler, attempt {attempt}" if attempt else "sampler"
+    seed, startup = seed_for(space.seed, purpose, number), space.sampler.startup_trials
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         # gamma has no successor yet; the project holds Optuna below 6, which removes it
@@ -48,7 +51,7 @@ def make_sampler(space: Space, number: int) -> BaseSampler:
                     warn_independent_sampling=False,
                 )
             case "qmc":
-                return _Sequence(seed_for(space.seed, "sampler"), number, all_distributions(space))
+                return _Sequence(seed_for(space.seed, purpose), number, all_distributions(space))
             case "grid":
                 return BruteForceSampler(seed=seed, avoid_premature_stop=True)
             case "random":

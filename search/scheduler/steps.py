@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from search.config.space import Space
 from search.config.trial_config import Stage, TrialConfig
+from search.scheduler.trial import Trial
+from search.training.segment import Epoch
 
 STEPS_AN_EPOCH = 4
 
@@ -39,3 +41,12 @@ def step_of(stage: Stage, epoch: int, most_head: int) -> int:
 def boundary_step(most_head: int) -> int:
     """Give the step at which every trial shows the value that its stage 1 ended with."""
     return STEPS_AN_EPOCH * most_head
+
+
+def steps_of(trial: Trial, epoch: Epoch, metric: str, most_head: int) -> list[int]:
+    """Give the steps at which an epoch's value is reported: its own, and the boundary after stage 1."""
+    steps = [step_of(epoch.stage, epoch.epoch, most_head)]
+    ends_head = epoch.stage == "head" and trial.current_stage(metric) != "head"
+    if ends_head and epoch.epoch == len(trial.epochs["head"]):
+        steps.append(boundary_step(most_head))
+    return list(dict.fromkeys(steps))

@@ -7,7 +7,9 @@ from typing import Any, Literal
 from search.config.trial_config import STAGES, Stage, TrialConfig
 from search.training.segment import Epoch, Segment, better, stage_ended
 
-State = Literal["running", "complete", "pruned", "failed"]
+State = Literal["running", "paused", "complete", "pruned", "failed"]
+# How a trial got past a rung: by its rank there, or as one of the few that rank badly.
+Way = Literal["rank", "long shot"]
 
 
 @dataclass(frozen=True)
@@ -19,17 +21,21 @@ class Proposal:
         params: What Optuna is told of them; empty for a recipe that is no point of the space.
         distributions: Where each of the params came from, Optuna's objects.
         recipe: The recipe's name, None for a trial of the search.
+        continues: The number of the closed trial that it takes up, from its checkpoint; None for a new one.
+        promotions: How that trial and its promotion now got past each rung.
     """
 
     config: TrialConfig
     params: Mapping[str, Any]
     distributions: Mapping[str, Any]
     recipe: str | None = None
+    continues: int | None = None
+    promotions: tuple[Way, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial came to, as the stored study keeps it.
+    """What a trial came to, as the stored study keeps it; of a paused one, so far.
 
     Attributes:
         stage: The stage of its best epoch.
@@ -56,14 +62,19 @@ class Trial:
         number: Optuna's number.
         proposal: What it is.
         state: Where it stands.
-        epochs: What each epoch gave, by stage; of a stored trial that is over, the objective only.
+        epochs: What each epoch gave, by stage; of a stored trial that is over or paused, the objective only.
         started_ms: When it was asked, milliseconds since 1970.
         reported: The steps that Optuna already holds.
-        reason: Why it was pruned or failed.
-        outcome: What it came to, once it is over; None if it had no epoch.
+        reason: Why it was paused, pruned or failed.
+        outcome: What it came to, once it is over or paused; None if it had no epoch.
         epochs_run: Epochs trained for it so far.
         epochs_reused: Epochs taken from the store so far.
         run_id: Its MLflow run, once that is known.
+        is_open: Whether Optuna still has it as running.
+        promotions: How it got past each rung so far, the first rung first.
+        closed: Whether it was only paused when the study's budget was reached: it is pruned, and may go on
+            as another trial.
+        must_replay: Whether its epochs hold the objective only, so that they are replayed before it goes on.
     """
 
     number: int
@@ -77,6 +88,10 @@ class Trial:
     epochs_run: int = 0
     epochs_reused: int = 0
     run_id: str | None = None
+    is_open: bool = True
+    promotions: list[Way] = field(default_factory=list)
+    closed: bool = False
+    must_replay: bool = False
 
     @property
     def config(self) -> TrialConfig:
@@ -119,15 +134,27 @@ class Trial:
         else:
             self.epochs_reused += 1
 
+    def pause(self, reason: str, metric: str) -> None:
+        """Lay the trial aside until it is promoted."""
+        self._stop("paused", reason, metric)
+
+    def promote(self, way: Way) -> None:
+        """Take the trial up again, past the rung at which it was paused."""
+        self.promotions.append(way)
+        self.state, self.reason, self.outcome = "running", None, None
+        if self.must_replay:
+            self.epochs = {stage: [] for stage in STAGES}
+            self.epochs_run = self.epochs_reused = 0
+            self.must_replay = False
+
     def end(self, state: State, reason: str | None, metric: str) -> None:
         """Close the trial."""
-        self.state, self.reason = state, reason
-        best = self.best_epoch(metric)
-        if best is not None:
-            seconds = sum(epoch.seconds for stage in STAGES for epoch in self.epochs[stage])
-            self.outcome = Outcome(
-                best.stage, best.epoch, best.metrics, seconds, self.epochs_run, self.epochs_reused
-            )
+        self._stop(state, reason, metric)
+
+    def close(self, metric: str) -> None:
+        """End a paused trial because the study's budget is reached."""
+        self.closed = True
+        self._stop("pruned", f"the study's budget was reached; {self.reason}", metric)
 
     def current_stage(self, metric: str) -> Stage | None:
         """Give the stage that is to be trained next, or None where both are over."""
@@ -135,6 +162,16 @@ class Trial:
             if not stage_ended(self.config, stage, self.values(stage, metric), metric):
                 return stage
         return None
+
+    def _stop(self, state: State, reason: str | None, metric: str) -> None:
+        self.state, self.reason = state, reason
+        best = self.best_epoch(metric)
+        # what a stored trial came to is known better than its epochs
+        if best is not None and not self.must_replay:
+            seconds = sum(epoch.seconds for stage in STAGES for epoch in self.epochs[stage])
+            self.outcome = Outcome(
+                best.stage, best.epoch, best.metrics, seconds, self.epochs_run, self.epochs_reused
+            )
 
     def segment(self, stage: Stage, until: int, metric: str, study_seed: int, owner: str | None) -> Segment:
         """Describe the work from what is known of a stage up to an epoch."""

@@ -17,7 +17,7 @@ from search.view.lines import duration_text, settings_text
 # Rows of the table: what a terminal of 24 lines can show beside the rest.
 _MOST_ROWS = 12
 
-_STYLES = {"running": "cyan", "complete": "green", "pruned": "yellow", "failed": "red"}
+_STYLES = {"running": "cyan", "paused": "blue", "complete": "green", "pruned": "yellow", "failed": "red"}
 
 
 class LiveView:
@@ -73,6 +73,13 @@ class LiveView:
         """Show what an epoch gave."""
         self._trials[trial.number] = trial
 
+    def paused(self, trial: Trial) -> None:
+        """Nothing to do: the table is drawn from the trials."""
+
+    def promoted(self, trial: Trial) -> None:
+        """Show a trial that goes on; a stored one is another object than at the start."""
+        self._trials[trial.number] = trial
+
     def ended(self, trial: Trial) -> None:
         """Count a trial that ended."""
         self._ended_here += 1
@@ -105,7 +112,7 @@ class LiveView:
         states = Counter(trial.state for trial in list(self._trials.values()))
         done = len(self._trials) - states["running"]
         parts = [f"{done}/{self._most_trials or '?'} trials"]
-        parts += [f"{states[state]} {state}" for state in ("pruned", "failed") if states[state]]
+        parts += [f"{states[state]} {state}" for state in ("paused", "pruned", "failed") if states[state]]
         if self._resumed:
             parts.append(f"{self._resumed} resumed")
         best = self._best()

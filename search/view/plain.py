@@ -41,8 +41,19 @@ class PlainView:
     def epoch(self, trial: Trial, epoch: Epoch) -> None:
         """Nothing to write."""
 
+    def paused(self, trial: Trial) -> None:
+        """Write the trial's line so far."""
+        self._write(trial)
+
+    def promoted(self, trial: Trial) -> None:
+        """Write that a paused trial goes on."""
+        self.say(f"trial {trial.number} is promoted and goes on")
+
     def ended(self, trial: Trial) -> None:
         """Write the trial's line."""
+        self._write(trial)
+
+    def _write(self, trial: Trial) -> None:
         recipe = f" [{trial.proposal.recipe}]" if trial.proposal.recipe else ""
         place = f"{trial.number + 1}/{self._most_trials or '?'}"
         self.say(f"{place} trial {trial.number}{recipe} {settings_text(trial)}: {result_text(trial)}")

@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,7 @@ def _trained(study: StoredStudy, state: Any = "complete", reason: str | None = N
     trial.run_id = "run-7"
     trial.end(state, reason, "val_loss")
     study.end(trial)
+    study.close(trial)
     return trial
 
 
@@ -146,6 +148,7 @@ def test_a_trial_is_read_back_as_it_was(url: str) -> None:
         assert after.values("head", "val_loss") == [0.5, 0.25]
         assert after.values("tune", "val_loss") == [0.4]
         assert after.outcome == Outcome("head", 2, {**METRICS, "val_loss": 0.25}, 6.0, 2, 1)
+        assert [epoch.seconds for stage in STAGES for epoch in after.epochs[stage]] == [2.0, 2.0, 2.0]
     assert read[3].epochs == {"head": [], "tune": []}
 
 
@@ -170,6 +173,7 @@ def test_a_trial_that_failed_before_its_first_epoch_is_read_back(url: str) -> No
     trial = study.add(_proposal())
     trial.end("failed", "its loss is NaN", "val_loss")
     study.end(trial)
+    study.close(trial)
 
     (read,) = StoredStudy(url, _space()).trials(MOST_HEAD)
     assert (read.state, read.reason, read.outcome) == ("failed", "its loss is NaN", None)
@@ -213,6 +217,7 @@ def test_a_trial_of_a_killed_driver_is_running_and_whole(tmp_path: Path) -> None
     assert (trial.state, trial.reported, trial.config) == ("running", {4}, _proposal().config)
     trial.end("failed", "enough", "val_loss")
     study.end(trial)
+    study.close(trial)
     assert _frozen(url)[0].state == optuna.trial.TrialState.FAIL
 
 
@@ -234,6 +239,88 @@ def test_a_study_that_was_only_half_made_is_made_to_the_end(url: str) -> None:
     assert len(study.uid) == 32
     assert StoredStudy(url, _space()).uid == study.uid
     assert optuna.load_study(study_name="small", storage=url).metric_names == ["val_loss"]
+
+
+def _paused(study: StoredStudy) -> Trial:
+    """A trial that was paused after its head."""
+    trial = study.add(_proposal())
+    for number, steps, value in ((1, [4], 0.5), (2, [8, 12], 0.25)):
+        epoch = _epoch("head", number, value)
+        trial.epochs["head"].append(epoch)
+        trial.count(epoch, ran=True)
+        study.report(trial, steps, value)
+    trial.pause("paused at the end of stage head, rank 2 of 2", "val_loss")
+    study.pause(trial)
+    return trial
+
+
+def test_a_paused_trial_is_running_in_optuna_and_is_read_back_as_paused(url: str) -> None:
+    paused = _paused(StoredStudy(url, _space()))
+    (frozen,) = _frozen(url)
+    (trial,) = StoredStudy(url, _space()).trials(MOST_HEAD)
+
+    assert frozen.state == optuna.trial.TrialState.RUNNING
+    assert frozen.user_attrs["state"] == "paused"
+    assert (trial.state, trial.is_open, trial.closed, trial.must_replay) == ("paused", True, False, True)
+    # two epochs, although the step of the boundary is that of a third one
+    assert trial.values("head", "val_loss") == [0.5, 0.25]
+    assert (trial.reason, trial.promotions, trial.outcome) == (paused.reason, [], paused.outcome)
+
+
+def test_a_promoted_trial_is_read_back_as_running_past_its_rung(url: str) -> None:
+    study = StoredStudy(url, _space())
+    trial = _paused(study)
+    trial.promote("long shot")
+    study.promote(trial)
+
+    assert _frozen(url)[0].user_attrs["state"] == "running"
+    (read,) = StoredStudy(url, _space()).trials(MOST_HEAD)
+    assert (read.state, read.promotions, read.must_replay) == ("running", ["long shot"], False)
+    assert read.epochs == {"head": [], "tune": []}
+
+
+def test_a_paused_trial_that_was_read_back_forgets_its_epochs_to_replay_them(url: str) -> None:
+    _paused(StoredStudy(url, _space()))
+    (read,) = StoredStudy(url, _space()).trials(MOST_HEAD)
+    read.promote("rank")
+
+    assert (read.epochs, read.epochs_run, read.outcome) == ({"head": [], "tune": []}, 0, None)
+    assert read.reported == {4, 8, 12}
+
+
+def test_a_closed_trial_is_pruned_with_all_it_came_to_and_can_go_on(url: str) -> None:
+    before = _paused(StoredStudy(url, _space()))
+    study = StoredStudy(url, _space())
+    (trial,) = study.trials(MOST_HEAD)
+    trial.close("val_loss")
+    study.end(trial)
+    study.close(trial)
+
+    (frozen,) = _frozen(url)
+    reason = "the study's budget was reached; paused at the end of stage head, rank 2 of 2"
+    assert (frozen.state.name, frozen.value, frozen.user_attrs["reason"]) == ("PRUNED", 0.25, reason)
+    assert frozen.user_attrs["val_accuracy"] == 0.9
+    again = StoredStudy(url, _space())
+    (read,) = again.trials(MOST_HEAD)
+    assert (read.state, read.closed, read.outcome) == ("pruned", True, before.outcome)
+
+    more = again.add(replace(read.proposal, continues=0, promotions=("rank",)))
+    assert _frozen(url)[1].user_attrs["continues"] == 0
+    found = StoredStudy(url, _space()).trials(MOST_HEAD)[1]
+    assert (found.proposal.continues, found.promotions, found.config) == (0, ["rank"], more.config)
+
+
+def test_a_trial_of_a_driver_killed_before_it_closed_it_is_over_and_only_has_to_be_closed(url: str) -> None:
+    study = StoredStudy(url, _space())
+    trial = _paused(study)
+    trial.end("complete", None, "val_loss")
+    study.end(trial)
+
+    (read,) = StoredStudy(url, _space()).trials(MOST_HEAD)
+    assert (read.state, read.is_open, read.outcome) == ("complete", True, trial.outcome)
+    study.close(read)
+    assert (_frozen(url)[0].state.name, _frozen(url)[0].value) == ("COMPLETE", 0.25)
+    assert not StoredStudy(url, _space()).trials(MOST_HEAD)[0].is_open
 
 
 def test_two_studies_of_one_name_have_names_of_their_own(url: str) -> None:
@@ -297,12 +384,13 @@ def _run(url: str, n_epochs: int | None, most_trials: int) -> list[Trial]:
         assert segment is not None
         value = _curve(trial, segment.stage, segment.until)
         epoch = Epoch(segment.stage, segment.until, {"val_loss": value}, 1.0, 1.0, 0)
-        reason, left = scheduler.observe(trial, epoch), left - 1
+        verdict, left = scheduler.observe(trial, epoch), left - 1
         study.report(trial, scheduler.steps(trial, epoch), value)
-        if reason is not None or scheduler.next_segment(trial) is None:
-            trial.end("pruned" if reason else "complete", reason, "val_loss")
+        if verdict is not None or scheduler.next_segment(trial) is None:
+            trial.end(verdict.state if verdict else "complete", verdict and verdict.reason, "val_loss")
             scheduler.end(trial)
             study.end(trial)
+            study.close(trial)
             waiting = []
     return study.trials(MOST_HEAD)
 

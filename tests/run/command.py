@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from reading import epochs_trained
 
 SPACE = """\
 study: small
@@ -28,6 +31,8 @@ RECIPE = """\
 summary: a recipe that a test can wait for
 fixed: {unfreeze: 1.0, head.lr: 3.0e-3, head.epochs: 2, tune.lr_ratio: 0.3, tune.epochs: 2, augment: 0.0}
 """
+# Without the recipe the first trials are paused, since fewer than three have no best third.
+PROMOTE = ("--set", "pruner={name: promote, rungs: [1, 2], long_shot_every: 3}", "--set", "recipes=[]")
 
 
 @dataclass
@@ -63,3 +68,19 @@ class Command:
         assert done.stdout.count("\n") == 1, done.stdout
         found: dict[str, Any] = json.loads(done.stdout)
         return found
+
+
+def kill_after(command: Command, options: tuple[str, ...], epochs: int, delay_s: float) -> bool:
+    """Start a study and kill its process so many epochs and seconds later; False if it ended before."""
+    before = epochs_trained(command.home)
+    process = subprocess.Popen(
+        command.line(*options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=command.env()
+    )
+    while process.poll() is None and epochs_trained(command.home) < before + epochs + 1:
+        time.sleep(0.02)
+    time.sleep(delay_s)
+    if process.poll() is not None:
+        return False
+    process.kill()
+    process.wait()
+    return True

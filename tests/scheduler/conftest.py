@@ -58,6 +58,8 @@ class FakeStudy:
         recipes: Mapping[str, TrialConfig] | None = None,
         trials: Sequence[Trial] = (),
         most_trials: int | None = None,
+        time_s: float | None = None,
+        cost: Callable[[Trial, Stage], float] = lambda trial, stage: 1.0,
     ) -> None:
         self.space, self.curve, self.recipes, self.most_trials = (
             space,
@@ -66,7 +68,11 @@ class FakeStudy:
             most_trials,
         )
         self.metric = space.objective.metric
-        self.scheduler = Scheduler(space, self.recipes, trials, most_trials)
+        self.time_s, self.cost = time_s, cost
+        seconds_left = None if time_s is None else lambda: self.time_s or 0.0
+        self.scheduler = Scheduler(space, self.recipes, trials, most_trials, seconds_left=seconds_left)
+        # what a database would hold of how each trial got past its rungs
+        self.stored = {trial.number: list(trial.promotions) for trial in trials}
 
     @property
     def trials(self) -> list[Trial]:
@@ -77,9 +83,21 @@ class FakeStudy:
         left = itertools.count() if n_epochs is None else iter(range(n_epochs))
         for trial in self._to_run():
             while trial.state == "running":
-                if next(left, None) is None:
+                if next(left, None) is None or self.is_over():
                     return self
                 self.step(trial)
+        return self
+
+    def is_over(self) -> bool:
+        """Whether no segment may start any more."""
+        return self.scheduler.is_spent() or (self.time_s is not None and self.time_s <= 0)
+
+    def close(self) -> "FakeStudy":
+        """Close what is paused, as the driver does where the budget is reached."""
+        for trial in self.trials:
+            if trial.state == "paused":
+                trial.close(self.metric)
+                self.scheduler.end(trial)
         return self
 
     def step(self, trial: Trial) -> str | None:
@@ -87,33 +105,46 @@ class FakeStudy:
         segment = self.scheduler.next_segment(trial)
         assert segment is not None
         value = self.curve(trial, segment.stage, segment.until)
-        epoch = Epoch(segment.stage, segment.until, {self.metric: value}, 1.0, 1.0, 0)
-        reason = self.scheduler.observe(trial, epoch)
+        seconds = self.cost(trial, segment.stage)
+        epoch = Epoch(segment.stage, segment.until, {self.metric: value}, seconds, 1.0, 0)
+        self.time_s = None if self.time_s is None else self.time_s - seconds
+        verdict = self.scheduler.observe(trial, epoch)
         trial.reported.update(self.scheduler.steps(trial, epoch))
-        if reason is not None:
-            self.end(trial, "pruned", reason)
+        trial.count(epoch, ran=True)
+        if verdict is not None and verdict.state == "paused":
+            trial.pause(verdict.reason, self.metric)
+            self.stored[trial.number] = list(trial.promotions)
+        elif verdict is not None:
+            self.end(trial, "pruned", verdict.reason)
         elif self.scheduler.next_segment(trial) is None:
             self.end(trial, "complete", None)
-        return reason
+        return verdict and verdict.reason
 
     def end(self, trial: Trial, state: Any, reason: str | None) -> None:
         trial.end(state, reason, self.metric)
         self.scheduler.end(trial)
 
     def begin(self) -> Trial | None:
-        proposal = self.scheduler.propose()
-        if proposal is None:
+        found = self.scheduler.next_trial()
+        if found is None:
             return None
-        trial = Trial(len(self.trials), proposal, started_ms=0)
+        if isinstance(found, Trial):
+            self.stored[found.number] = list(found.promotions)
+            return found
+        trial = Trial(len(self.trials), found, started_ms=0)
         self.scheduler.begin(trial)
+        self.stored[trial.number] = list(trial.promotions)
         return trial
 
     def restarted(self) -> "FakeStudy":
         """The study as a new driver finds it: a trial that was running has only its reported steps."""
         trials = deepcopy(self.trials)
         for trial in trials:
+            trial.promotions = list(self.stored[trial.number])
+            trial.must_replay = trial.state == "paused" or trial.closed
             if trial.state == "running":
                 trial.epochs = {stage: [] for stage in STAGES}
+                trial.epochs_run = 0
         return FakeStudy(self.space, self.curve, self.recipes, trials, self.most_trials)
 
     def table(self) -> list[tuple[Any, ...]]:
@@ -126,6 +157,7 @@ class FakeStudy:
                 trial.proposal.recipe,
                 trial.state,
                 trial.reason,
+                trial.promotions,
                 {stage: trial.values(stage, self.metric) for stage in STAGES},
                 sorted(trial.reported),
             )

@@ -1,0 +1,45 @@
+"""Points are asked of a study in memory, and none is asked twice."""
+
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+
+from search.config.space import Space
+from search.config.trial_config import Stage
+from search.scheduler.trial import Trial
+
+MakeSpace = Callable[..., Space]
+State = optuna.trial.TrialState
+
+
+def _loss(trial: Trial, stage: Stage, epoch: int) -> float:
+    return abs(trial.config.dropout - 0.3)
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "qmc"])
+def test_no_point_comes_twice_while_others_are_left(
+    make_space: MakeSpace, fake_study: Any, sampler: str
+) -> None:
+    free = {"dropout": {"float": [0.0, 0.4], "step": 0.1}, "unfreeze": {"choice": [0.5, 1.0]}}
+    space = make_space(free, {"backbone": "a", "head.epochs": 1, "tune.epochs": 1}, sampler=sampler)
+    study = fake_study(space, _loss, most_trials=8).run()
+    assert len({trial.config for trial in study.trials}) == 8
+
+
+def test_a_point_that_comes_up_each_time_is_taken_again(make_space: MakeSpace, fake_study: Any) -> None:
+    space = make_space({"dropout": {"choice": [0.1, 0.2]}}, {"backbone": "a"}, sampler="tpe")
+    study = fake_study(space, _loss, most_trials=6).run()
+    assert len(study.trials) == 6
+    assert len({trial.config for trial in study.trials}) == 2
+
+
+def test_a_point_at_which_the_search_begins_is_tried_even_if_a_recipe_had_it(
+    make_space: MakeSpace, fake_study: Any
+) -> None:
+    free = {"dropout": {"choice": [0.1, 0.2]}}
+    space = make_space(free, {"backbone": "a"}, start=[{"dropout": 0.2}])
+    recipes = {"same": space.config({"dropout": 0.2})}
+    study = fake_study(space, _loss, recipes, most_trials=3).run()
+    assert [trial.config.dropout for trial in study.trials] == [0.2, 0.2, 0.1]
