@@ -76,10 +76,18 @@ class Epoch:
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """The epochs after `Segment.after`, and which of them were trained for it rather than replayed."""
+    """What a segment came to.
+
+    Attributes:
+        epochs: The epochs after `Segment.after`.
+        ran: Which epochs were trained for it rather than replayed.
+        checkpoint: Key of the checkpoint that the segment ends in, from which the trial goes on; to be pinned
+            while the trial may. It need not be there: then the trial goes on from an earlier one.
+    """
 
     epochs: tuple[Epoch, ...]
     ran: frozenset[int]
+    checkpoint: str
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,13 @@ class StageTraining:
         bench: The network and its programs. It serves one stage at a time.
         workshop: Where the stage's program comes from.
         features: Where the features of stage 1 come from.
-        start: Where stage 2 starts, None for stage 1.
+        start: Where stage 2 starts; None for stage 1, and for a stage 2 that is resumed next.
         progress: Told after each part of an epoch: stage, epoch, share done.
 
     Attributes:
         trained_layers: How many layers the stage trains, the classifier included.
         trained_parameters: How many numbers the stage trains.
+        last: The checkpoint that was taken or resumed from last.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class StageTraining:
         self._program = workshop.training(bench, self._config, self._stage)
         self.trained_layers = bench.network.n_trained_layers(self._stage, self._config.unfreeze)
         self.trained_parameters = sum(math.prod(variable.shape) for variable in self._trained.values())
-        self._best = start
+        self.last = start
         self._begin(start)
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -63,7 +64,7 @@ class StageTraining:
         for variable, value in zip(self._program.optimizer.variables, checkpoint.optimizer, strict=True):
             variable.assign(value)
         self._bench.network.dropout.seed_generator.state.assign(checkpoint.dropout)
-        self._best = checkpoint
+        self.last = checkpoint
 
     def train_epoch(self, number: int) -> dict[str, float]:
         """Train one epoch and validate.
@@ -89,9 +90,9 @@ class StageTraining:
             value: The objective after it.
         """
         running = {name: np.array(variable) for name, variable in self._trained.items()}
-        best = self._best
+        best = self.last
         is_best = best is None or better(self._segment.metric, value, best.best_value)
-        self._best = Checkpoint(
+        self.last = Checkpoint(
             running=running,
             optimizer=tuple(np.array(variable) for variable in self._program.optimizer.variables),
             dropout=np.array(self._bench.network.dropout.seed_generator.state),
@@ -100,7 +101,7 @@ class StageTraining:
             best_stage=self._stage if best is None or is_best else best.best_stage,
             best_epoch=number if best is None or is_best else best.best_epoch,
         )
-        return self._best
+        return self.last
 
     def _begin(self, start: Checkpoint | None) -> None:
         network = self._bench.network
@@ -133,7 +134,7 @@ class StageTraining:
         self, number: int, order: np.ndarray, targets: np.ndarray, lrs: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         codes = self._features.of_epoch(self._bench, self._config, self._images, number)
-        result = self._program.run(codes[order], targets, lrs)
+        result = self._program.run(codes.take(order), targets, lrs)
         self._progress(self._stage, number, 1.0)
         return result
 
@@ -159,7 +160,7 @@ class StageTraining:
     def _validate(self) -> dict[str, float]:
         if self._stage == "head":
             codes = self._features.of_validation(self._bench, self._config, self._images)
-            logits = self._bench.head(codes)
+            logits = self._bench.head(codes.take(np.arange(len(self._images.rows["validation"]))))
         else:
             logits = predict(self._bench, self._images, "validation")
         return measure(logits, self._images.labels_of("validation"))

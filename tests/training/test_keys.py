@@ -9,7 +9,7 @@ import pytest
 from search.training.keys import checkpoint_key, features_key
 from search.training.segment import Segment
 
-FACTS = {"pictures": "p", "weights": "w", "environment": {"threads": 2}}
+FACTS = {"pictures": "p", "weights": "w", "environment": {"threads": 2}, "features": "float32"}
 
 
 def key_of(
