@@ -52,6 +52,7 @@ class Epoch:
         trained_layers: Layers that the stage trains.
         trained_parameters: Numbers that the stage trains.
         runs: How often it was trained; more than 1 only where a checkpoint was lost.
+        saved_s: Seconds that it would have taken more if no features had been stored.
     """
 
     stage: Stage
@@ -63,6 +64,7 @@ class Epoch:
     trained_layers: int = 0
     trained_parameters: int = 0
     runs: int = 1
+    saved_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Give the epoch as JSON values."""

@@ -1,6 +1,7 @@
 """Sources: where a stage's inputs come from, picture by picture, in the order that is asked for."""
 
 import math
+import time
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from search.data.image_set import ImageSet
 from search.errors import SpaceError
 from search.model.augmentation import Augmentation
 from search.model.programs import ForwardProgram
+from search.training.workshop import FORWARD_BATCH
 
 # Pictures held in memory at a time while features are computed; a multiple of the forward batch.
 PICTURES_A_PART = 512
@@ -18,6 +20,11 @@ PICTURES_A_PART = 512
 
 class Source(Protocol):
     """One draw of one split, as a program takes it."""
+
+    @property
+    def saved_s(self) -> float:
+        """Seconds that all that was taken so far would have taken more if nothing were stored."""
+        ...
 
     def take(self, positions: np.ndarray) -> np.ndarray:
         """Give the inputs of some pictures.
@@ -40,6 +47,7 @@ class Pictures:
     split: str
     draw: int
     strength: float
+    saved_s = 0.0
 
     def take(self, positions: np.ndarray) -> np.ndarray:
         """Augment some pictures."""
@@ -64,6 +72,12 @@ class Computed:
     program: ForwardProgram
     shape: tuple[int, ...]
     precision: Precision
+    saved_s = 0.0
+
+    @property
+    def n_pictures(self) -> int:
+        """How many pictures the split has."""
+        return len(self.pictures.images.rows[self.pictures.split])
 
     @property
     def bytes_a_picture(self) -> int:
@@ -72,20 +86,37 @@ class Computed:
 
     def take(self, positions: np.ndarray) -> np.ndarray:
         """Compute the features of some pictures."""
-        parts = (positions[at : at + PICTURES_A_PART] for at in range(0, len(positions), PICTURES_A_PART))
-        codes = [self.program(self.pictures.take(part)) for part in parts]
-        return rounded(np.concatenate(codes), self.precision).astype(np.float32, copy=False)
+        # Full batches only, so that a picture's features do not hang on how many are asked for with it.
+        full = np.pad(positions, (0, -len(positions) % FORWARD_BATCH), mode="edge")
+        parts = (full[at : at + PICTURES_A_PART] for at in range(0, len(full), PICTURES_A_PART))
+        codes = np.concatenate([self.program(self.pictures.take(part)) for part in parts])[: len(positions)]
+        return rounded(codes, self.precision).astype(np.float32, copy=False)
 
 
-@dataclass(frozen=True, eq=False)
 class Stored:
-    """Features in a memory-mapped file, `(n of the split, ...)` in the precision that they are kept in."""
+    """Features in a file.
 
-    codes: np.ndarray
+    Args:
+        codes: `(n of the split, ...)`, memory-mapped, in the precision that they are kept in.
+        computing_s: Seconds that it took to compute them all, at an earlier time.
+    """
+
+    def __init__(self, codes: np.ndarray, computing_s: float) -> None:
+        self.codes, self._computing_s = codes, computing_s
+        self._saved_s = 0.0
+
+    @property
+    def saved_s(self) -> float:
+        """What computing would have taken, less what reading took; 0 where that is less."""
+        return max(0.0, self._saved_s)
 
     def take(self, positions: np.ndarray) -> np.ndarray:
         """Read the features of some pictures."""
-        return np.asarray(self.codes[positions], dtype=np.float32)
+        started = time.perf_counter()
+        codes = np.asarray(self.codes[positions], dtype=np.float32)
+        reading_s = time.perf_counter() - started
+        self._saved_s += self._computing_s * len(positions) / len(self.codes) - reading_s
+        return codes
 
 
 def rounded(codes: np.ndarray, precision: Precision) -> np.ndarray:

@@ -119,9 +119,11 @@ class Trainer:
         images = self._images(config.image_size)
         bench = self.workshop.bench(config, self._weights(config), len(images.classes))
         pictures = images.images[:FORWARD_BATCH]
-        bench.features(pictures)
+        features = bench.head.frozen
+        assert features is not None, "a head is trained on features"
+        features(pictures)
         started = time.perf_counter()
-        width = bench.features(pictures).shape[1]
+        width = features(pictures).shape[1]
         seconds = (time.perf_counter() - started) / len(pictures)
         return Cost(seconds, width, bench.network.backbone.count_params())
 
@@ -183,6 +185,7 @@ class Trainer:
             time_ms=time.time_ns() // 1_000_000,
             trained_layers=training.trained_layers,
             trained_parameters=training.trained_parameters,
+            saved_s=training.saved_s,
         )
         kept = self._rows.put(stage.key(number), row)
         self._save(stage, number, training.checkpoint(number, metrics[stage.segment.metric]))

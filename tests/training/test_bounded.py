@@ -30,7 +30,7 @@ def configs(make_config: Callable) -> list[TrialConfig]:
         for lr in (3e-3, 1e-3)
         for augment in (0.25, 0.5)
     ]
-    return [make_config(augment=0.5, n_draws=2), *heads]
+    return [make_config(unfreeze=1.0, augment=0.5, n_draws=2), *heads]
 
 
 @pytest.mark.parametrize(("limit", "most_left"), LIMITS.values(), ids=LIMITS.keys())

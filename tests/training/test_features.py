@@ -46,7 +46,7 @@ def test_stored_features_are_read_where_they_lie(
     trainer, config = make_light_trainer(tmp_path), make_config()
     bench = trainer.workshop.bench(config, SHAPES_FILE, 2)
     features = Features(trainer._store, trainer.workshop.augmentation, {}, "float32")
-    for source in (features.of_epoch(bench, config, images, 1) for _ in range(2)):
+    for source in (features.of_epoch(bench.head, config, images, 1) for _ in range(2)):
         assert isinstance(source.codes, np.memmap)  # type: ignore[attr-defined]
         with pytest.raises(ValueError, match="read-only"):
             source.codes[0] = 0.0  # type: ignore[attr-defined]
