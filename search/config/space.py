@@ -18,8 +18,11 @@ from pydantic.fields import FieldInfo
 
 from search.config.dimensions import Dimension, PerBackbone, Range
 from search.config.duration import seconds_of
+from search.config.size import bytes_of
 from search.config.trial_config import Stage, TrialConfig, keys_of_config
 from search.digests import digest_of
+
+Precision = Literal["float32", "float16"]
 
 # set by the study as a whole, so no trial may differ in them
 WHOLE_STUDY = ("weights", "n_draws")
@@ -43,8 +46,14 @@ def _legal_duration(value: object) -> object:
     return value
 
 
+def _legal_size(value: object) -> object:
+    bytes_of(value)
+    return value
+
+
 Name = Annotated[str, AfterValidator(_legal_name)]
 Duration = Annotated[str | None, BeforeValidator(_legal_duration)]
+Size = Annotated[str, BeforeValidator(_legal_size)]
 
 
 class Split(_Section):
@@ -183,10 +192,21 @@ class Budget(_Section):
 
 
 class Reuse(_Section):
-    """Whether stored work is taken up again."""
+    """What is stored of the work, and whether it is taken up again."""
 
     enabled: bool = True
     n_draws: int = Field(default=4, ge=1, description="augmentation passes that the epochs take in turn")
+    features: Precision = Field(
+        default="float32", description="what features are kept in; float16 halves them and rounds them"
+    )
+    limit: Size = Field(
+        default="20GB", description="size of the store, such as 20GB; the least recently used goes first"
+    )
+
+    @property
+    def limit_bytes(self) -> int:
+        """The size of the store in bytes."""
+        return bytes_of(self.limit)
 
 
 def _fixed_field(field: FieldInfo) -> Any:
@@ -288,8 +308,10 @@ class Space(_Section):
         return self.config(named)
 
     def identity(self) -> dict[str, Any]:
-        """All that makes this study the one it is: everything but its budget."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"budget"})
+        """All that makes this study the one it is: everything but its budget and the size of the store."""
+        whole = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"budget"})
+        del whole["reuse"]["limit"]
+        return whole
 
     def digest(self) -> str:
         """Give the digest of the identity: 64 hexadecimal digits."""

@@ -48,7 +48,7 @@ class Estimate:
 def estimate(request: Request, data: DataSet) -> Estimate:
     """Estimate a study from one timed forward pass of each backbone; nothing is trained."""
     space, options = request.file.space, request.options
-    plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights)
+    plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
     executor = InlineExecutor(plan, lambda stage, epoch, share: None)
     configs = {name: _typical(space, name) for name in space.backbones}
     costs = {name: executor.submit("cost", config).result() for name, config in configs.items()}

@@ -166,7 +166,7 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
     recorder = Recorder(study, tracking, tags)
     with open_view(scheduler.trials, deadline) as view:
-        plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights)
+        plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
         Store(plan.store).sweep()
         executor = InlineExecutor(plan, view.progress)
         _check_networks(request, executor)

@@ -16,6 +16,7 @@ convolution with its normalisation, activation and pooling. Four rules on the gr
 """
 
 import difflib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -98,10 +99,34 @@ def nearest_cut(model: keras.Model, unfreeze: float | str) -> Cut | None:
     Raises:
         SpaceError: As `unfrozen_layers`.
     """
+    legal = _legal_cuts(model, unfreeze)
+    return legal[-1] if legal else None
+
+
+def storable_cut(model: keras.Model, unfreeze: float | str) -> Cut | None:
+    """Find the highest cut below which nothing is trained and whose tensor is worth storing.
+
+    It comes after the first block, since less is computed as soon as read, and its tensor holds no more
+    numbers than the picture. The answer hangs on the model and `unfreeze` only, never on a measurement.
+
+    Returns:
+        The cut, or None where there is none.
+
+    Raises:
+        SpaceError: As `unfrozen_layers`.
+    """
+    first = model.operations.index(blocks(model)[0].operations[-1])
+    most = math.prod(model.input_shape[1:])
+    cuts_worth = [
+        cut for cut in _legal_cuts(model, unfreeze) if cut.position >= first and math.prod(cut.shape) <= most
+    ]
+    return cuts_worth[-1] if cuts_worth else None
+
+
+def _legal_cuts(model: keras.Model, unfreeze: float | str) -> list[Cut]:
     trained = set(unfrozen_layers(model, unfreeze))
     lowest = next((i for i, operation in enumerate(model.operations) if operation in trained), None)
-    legal = [cut for cut in cuts(model) if lowest is None or cut.position < lowest]
-    return legal[-1] if legal else None
+    return [cut for cut in cuts(model) if lowest is None or cut.position < lowest]
 
 
 @dataclass(frozen=True)

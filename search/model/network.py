@@ -9,9 +9,10 @@ import keras
 import numpy as np
 
 from search.model.backbones import Backbone
-from search.model.blocks import unfrozen_layers
+from search.model.blocks import storable_cut, unfrozen_layers
 from search.model.build import build_backbone, preprocess
 from search.model.dropout import VariableDropout
+from search.model.graph import Cut, split
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -33,8 +34,9 @@ class Network:
     """
 
     def __init__(self, backbone: Backbone, image_size_px: int, weights: Path | None, n_classes: int) -> None:
+        self._row = backbone
         self.backbone = build_backbone(backbone, image_size_px, weights, seed=0)
-        pictures = keras.Input((image_size_px, image_size_px, 3), dtype="uint8", name="pictures")
+        pictures = self._pictures()
         pooled = keras.layers.GlobalAveragePooling2D(name="pool")(
             self.backbone(preprocess(backbone, pictures))
         )
@@ -69,6 +71,27 @@ class Network:
     def n_trained_layers(self, stage: str, unfreeze: float | str) -> int:
         """Count the layers with something to train that a stage trains, the classifier included."""
         return 1 + sum(bool(layer.trainable_variables) for layer in self._unfrozen(stage, unfreeze))
+
+    def cut_in(self, stage: str, unfreeze: float | str) -> Cut | None:
+        """Find where the network may be split for a stage; None where the stage goes through it whole."""
+        return None if stage == "head" else storable_cut(self.backbone, unfreeze)
+
+    def split(self, cut: Cut) -> tuple[keras.Model, keras.Model]:
+        """Split the network at a cut of its backbone.
+
+        Returns:
+            Two models that share its variables: `(n, px, px, 3) uint8` pictures to `(n, *cut.shape) float32`,
+            and that to `(n, n_classes) float32` logits.
+        """
+        below, above = split(self.backbone, cut)
+        pictures = self._pictures()
+        prefix = keras.Model(pictures, below(preprocess(self._row, pictures)), name="prefix")
+        codes = keras.Input(cut.shape, name="codes")
+        pooled = keras.layers.GlobalAveragePooling2D(name="pool")(above(codes))
+        return prefix, keras.Model(codes, self.head(pooled), name="tail")
+
+    def _pictures(self) -> keras.KerasTensor:
+        return keras.Input((*self.backbone.input_shape[1:3], 3), dtype="uint8", name="pictures")
 
     def _unfrozen(self, stage: str, unfreeze: float | str) -> tuple[keras.Layer, ...]:
         return () if stage == "head" else unfrozen_layers(self.backbone, unfreeze)

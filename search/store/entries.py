@@ -3,6 +3,9 @@
 An entry is built in a temporary folder beside its place, its manifest is written last, and one rename
 makes it visible, so a killed builder leaves no entry. The manifest holds the digest of each file; an
 entry whose files do not fit it is damaged, is dropped, and gets built again.
+
+An entry may be dropped at any time, by any process that needs room, unless it is pinned. It goes by one
+rename too: who has opened its files reads on, who has not finds no entry.
 """
 
 import json
@@ -10,26 +13,35 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import TypeVar
 
 from filelock import FileLock
 
 from search.digests import digest_of_file
+from search.store.bound import Bound, entries
+from search.store.kinds import BOUNDED, Kind, place_of
 
-Kind = Literal["arrays", "features", "checkpoints", "contents"]
+Content = TypeVar("Content")
 MANIFEST = "manifest.json"
 _OLDEST_DRAFT_S = 24 * 3600
 
 
 class Store:
-    """Entries below one folder, one sub-folder a kind."""
+    """Entries below one folder, one sub-folder a kind.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder.
+        limit_bytes: The size that all entries together may have; None for no limit.
+    """
+
+    def __init__(self, root: Path, limit_bytes: int | None = None) -> None:
         self.root = root
-        self._checked: set[Path] = set()
+        self._bound = Bound(root, limit_bytes, self._discard)
+        # the file number of the manifest that was checked: another one may stand there by now
+        self._checked: dict[Path, int] = {}
 
     def find(self, kind: Kind, key: str) -> Path | None:
         """Find a whole entry; a damaged one is dropped and counts as not there.
@@ -38,22 +50,42 @@ class Store:
             The entry's folder, or None. Do not write into it.
         """
         place = self._place(kind, key)
-        if not (place / MANIFEST).is_file():
+        try:
+            number = (place / MANIFEST).stat().st_ino
+            if self._checked.get(place) != number:
+                if not _is_whole(place):
+                    self._discard(place)
+                    return None
+                self._checked[place] = number
+            os.utime(place)  # what the bound goes by
+        except FileNotFoundError:
             return None
-        if place not in self._checked:
-            if not _is_whole(place):
-                self._discard(place)
-                return None
-            self._checked.add(place)
-        os.utime(place)
         return place
+
+    def read(self, kind: Kind, key: str, reader: Callable[[Path], Content]) -> Content | None:
+        """Find an entry and read it.
+
+        Args:
+            kind: Its kind.
+            key: Its key.
+            reader: Opens what it needs of the entry's folder. What it has opened or mapped stays readable
+                if the entry is dropped later.
+
+        Returns:
+            What the reader gives; None where the entry is not there, or another process drops it meanwhile.
+        """
+        entry = self.find(kind, key)
+        try:
+            return None if entry is None else reader(entry)
+        except FileNotFoundError:
+            return None
 
     @contextmanager
     def build(self, kind: Kind, key: str) -> Iterator[Path]:
         """Build an entry: yields an empty folder to fill, which becomes the entry when the block ends.
 
-        Only one process builds an entry at a time; who waited finds what the other one built and may
-        still build it again, which changes nothing. If the block raises, nothing is left behind.
+        Two processes that build one entry at the same time do so twice, which changes nothing; `alone` keeps
+        them from it. If the block raises, nothing is left behind. Other entries may have to go for it.
         """
         place = self._place(kind, key)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +94,8 @@ class Store:
         try:
             yield draft
             _write_manifest(draft)
-            self._publish(draft, place)
+            n_bytes = sum(file.stat().st_size for file in draft.iterdir())
+            self._bound.put(n_bytes, lambda: self._publish(draft, place))
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -74,32 +107,62 @@ class Store:
         with FileLock(place.with_name(f".{key}.lock")):
             yield
 
+    def make_room(self, n_bytes: int) -> bool:
+        """Make room for an entry that need not be stored, and say whether it fits."""
+        return self._bound.make_room(n_bytes)
+
+    def unpinned_bytes(self) -> float:
+        """Say how much entries that are not pinned may take together, infinity where there is no limit.
+
+        Negative where the pinned ones alone pass the limit.
+        """
+        return self._bound.unpinned_bytes()
+
+    def sizes(self) -> dict[Kind, int]:
+        """Say how many bytes the entries of each kind take."""
+        return {
+            kind: sum(entry.n_bytes for entry in entries(self.root) if entry.place.parent.name == kind)
+            for kind in BOUNDED
+        }
+
+    def touch(self, kind: Kind, key: str) -> None:
+        """Note that an entry is in use, without looking at it; one that is not there is no error."""
+        with suppress(FileNotFoundError):
+            os.utime(self._place(kind, key))
+
     def discard(self, kind: Kind, key: str) -> None:
         """Remove an entry; one that is not there is no error."""
         self._discard(self._place(kind, key))
 
     def sweep(self) -> None:
-        """Remove what killed builders left behind; a draft of the last day may still be in work."""
+        """Remove what builders left behind, drafts and locks; those of the last day may be in use."""
         for left in self.root.glob("*/.*.*"):
-            if left.is_dir() and time.time() - left.stat().st_mtime > _OLDEST_DRAFT_S:
-                shutil.rmtree(left, ignore_errors=True)
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _OLDEST_DRAFT_S:
+                    shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
 
     def _place(self, kind: Kind, key: str) -> Path:
-        return self.root / kind / key
+        return place_of(self.root, kind, key)
 
     def _publish(self, draft: Path, place: Path) -> None:
-        if place.exists():
-            self._discard(place)
-        draft.rename(place)
-        self._checked.add(place)
+        self._discard(place)
+        number = (draft / MANIFEST).stat().st_ino
+        try:
+            draft.rename(place)
+        except OSError:
+            # Another process built the same entry meanwhile, which holds the same.
+            if not (place / MANIFEST).is_file():
+                raise
+            return
+        self._checked[place] = number
 
     def _discard(self, place: Path) -> None:
-        self._checked.discard(place)
-        if not place.exists():
-            return
+        """Take an entry away at once, so that nobody finds half of it, and then its files."""
+        self._checked.pop(place, None)
         grave = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
-        place.rename(grave)
-        shutil.rmtree(grave, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            place.rename(grave)
+            shutil.rmtree(grave, ignore_errors=True)
 
 
 def _write_manifest(draft: Path) -> None:

@@ -12,7 +12,7 @@ from search.digests import digest_of
 from search.training.segment import Segment
 
 # Raised whenever a change of the training code changes its numbers.
-FORMAT = 1
+FORMAT = 2
 
 Facts = Mapping[str, Any]
 
@@ -34,12 +34,13 @@ def checkpoint_key(segment: Segment, stage: Stage, epoch: int, draw_seed: int, f
     return digest_of({"start": start, "stage": stage, "epoch": epoch, **_of_stage(segment.config, stage)})
 
 
-def features_key(backbone: str, split: str, draw: int, strength: float, draw_seed: int, facts: Facts) -> str:
-    """Name the features that a frozen backbone gives for one draw of a split."""
+def features_key(
+    backbone: str, part: str, split: str, draw: int, strength: float, draw_seed: int, facts: Facts
+) -> str:
+    """Name the features that a frozen part of a backbone gives for one draw of a split."""
     augmented = {"strength": strength, "draw": draw, "seed": draw_seed} if strength > 0 else {}
-    return digest_of(
-        {"backbone": backbone, "split": split, "augment": augmented, "facts": dict(facts), "format": FORMAT}
-    )
+    of = {"backbone": backbone, "part": part, "split": split, "augment": augmented}
+    return digest_of({**of, "facts": dict(facts), "format": FORMAT})
 
 
 def _of_trial(segment: Segment, draw_seed: int) -> dict[str, Any]:

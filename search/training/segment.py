@@ -52,6 +52,7 @@ class Epoch:
         trained_layers: Layers that the stage trains.
         trained_parameters: Numbers that the stage trains.
         runs: How often it was trained; more than 1 only where a checkpoint was lost.
+        saved_s: Seconds that it would have taken more if no features had been stored.
     """
 
     stage: Stage
@@ -63,6 +64,7 @@ class Epoch:
     trained_layers: int = 0
     trained_parameters: int = 0
     runs: int = 1
+    saved_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Give the epoch as JSON values."""
@@ -76,10 +78,18 @@ class Epoch:
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """The epochs after `Segment.after`, and which of them were trained for it rather than replayed."""
+    """What a segment came to.
+
+    Attributes:
+        epochs: The epochs after `Segment.after`.
+        ran: Which epochs were trained for it rather than replayed.
+        checkpoint: Key of the checkpoint that the segment ends in, from which the trial goes on; to be pinned
+            while the trial may. It need not be there: then the trial goes on from an earlier one.
+    """
 
     epochs: tuple[Epoch, ...]
     ran: frozenset[int]
+    checkpoint: str
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from search.data.draws import draw_of_epoch
 from search.data.image_set import ImageSet
 from search.errors import TrialError
 from search.seeds import seed_for
@@ -13,9 +12,10 @@ from search.training.features import Features
 from search.training.metrics import measure, smoothed
 from search.training.schedule import learning_rates
 from search.training.segment import Progress, Segment, better
+from search.training.sources import PICTURES_A_PART
 from search.training.workshop import Bench, Workshop
 
-# Steps in one call of a program on pictures: bounds the memory, and the time until an interrupt is seen.
+# Steps in one call of a program of stage 2: bounds the memory, and the time until an interrupt is seen.
 _STEPS_A_CALL = 16
 
 
@@ -27,13 +27,15 @@ class StageTraining:
         images: The pictures.
         bench: The network and its programs. It serves one stage at a time.
         workshop: Where the stage's program comes from.
-        features: Where the features of stage 1 come from.
-        start: Where stage 2 starts, None for stage 1.
+        features: Where the stage's inputs come from.
+        start: Where stage 2 starts; None for stage 1, and for a stage 2 that is resumed next.
         progress: Told after each part of an epoch: stage, epoch, share done.
 
     Attributes:
         trained_layers: How many layers the stage trains, the classifier included.
         trained_parameters: How many numbers the stage trains.
+        last: The checkpoint that was taken or resumed from last.
+        saved_s: Seconds that the last epoch would have taken more if no features were stored.
     """
 
     def __init__(
@@ -47,14 +49,16 @@ class StageTraining:
         progress: Progress,
     ) -> None:
         self._segment, self._config, self._stage = segment, segment.config, segment.stage
-        self._images, self._bench, self._workshop = images, bench, workshop
+        self._images, self._bench = images, bench
         self._features, self._progress = features, progress
         self._seed = seed_for(segment.study_seed, "replicate", segment.replicate)
         self._trained = bench.network.trained_in(self._stage, self._config.unfreeze)
+        self._way = workshop.way(bench, self._config, self._stage)
         self._program = workshop.training(bench, self._config, self._stage)
         self.trained_layers = bench.network.n_trained_layers(self._stage, self._config.unfreeze)
         self.trained_parameters = sum(math.prod(variable.shape) for variable in self._trained.values())
-        self._best = start
+        self.last = start
+        self.saved_s = 0.0
         self._begin(start)
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -63,7 +67,7 @@ class StageTraining:
         for variable, value in zip(self._program.optimizer.variables, checkpoint.optimizer, strict=True):
             variable.assign(value)
         self._bench.network.dropout.seed_generator.state.assign(checkpoint.dropout)
-        self._best = checkpoint
+        self.last = checkpoint
 
     def train_epoch(self, number: int) -> dict[str, float]:
         """Train one epoch and validate.
@@ -74,6 +78,7 @@ class StageTraining:
         Raises:
             TrialError: The loss is not finite.
         """
+        self.saved_s = 0.0
         metrics = self._train(number)
         metrics |= {f"val_{name}": value for name, value in self._validate().items()}
         for name in ("loss", "val_loss"):
@@ -89,9 +94,9 @@ class StageTraining:
             value: The objective after it.
         """
         running = {name: np.array(variable) for name, variable in self._trained.items()}
-        best = self._best
+        best = self.last
         is_best = best is None or better(self._segment.metric, value, best.best_value)
-        self._best = Checkpoint(
+        self.last = Checkpoint(
             running=running,
             optimizer=tuple(np.array(variable) for variable in self._program.optimizer.variables),
             dropout=np.array(self._bench.network.dropout.seed_generator.state),
@@ -100,7 +105,7 @@ class StageTraining:
             best_stage=self._stage if best is None or is_best else best.best_stage,
             best_epoch=number if best is None or is_best else best.best_epoch,
         )
-        return self._best
+        return self.last
 
     def _begin(self, start: Checkpoint | None) -> None:
         network = self._bench.network
@@ -120,8 +125,7 @@ class StageTraining:
         targets = smoothed(labels, len(self._images.classes), self._config.label_smoothing)
         steps = math.ceil(len(rows) / self._config.batch_size)
         lrs = learning_rates(self._config, self._stage, number, steps)
-        run = self._train_head if self._stage == "head" else self._train_whole
-        logits, losses = run(number, order, targets, lrs)
+        logits, losses = self._run(number, order, targets, lrs)
         sizes = np.full(steps, self._config.batch_size)
         sizes[-1] = len(rows) - (steps - 1) * self._config.batch_size
         return {
@@ -129,39 +133,31 @@ class StageTraining:
             "loss": float(np.average(losses.astype(np.float64), weights=sizes)),
         }
 
-    def _train_head(
+    def _run(
         self, number: int, order: np.ndarray, targets: np.ndarray, lrs: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        codes = self._features.of_epoch(self._bench, self._config, self._images, number)
-        result = self._program.run(codes[order], targets, lrs)
-        self._progress(self._stage, number, 1.0)
-        return result
-
-    def _train_whole(
-        self, number: int, order: np.ndarray, targets: np.ndarray, lrs: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        draw = draw_of_epoch(number - 1, self._config.n_draws, self._config.augment)
-        rows = self._images.rows["train"][order]
-        size = _STEPS_A_CALL * self._config.batch_size
+        source = self._features.of_epoch(self._way, self._config, self._images, number)
+        # A head's epoch is over in no time, so it is one call.
+        steps = len(lrs) if self._stage == "head" else _STEPS_A_CALL
+        size = steps * self._config.batch_size
         logits, losses = [], []
-        for call, at in enumerate(range(0, len(rows), size)):
-            part = rows[at : at + size]
-            pictures = self._workshop.augmentation(
-                self._images.images[part], self._images.content[part], draw, self._config.augment
+        for call, at in enumerate(range(0, len(order), size)):
+            inputs = source.take(order[at : at + size])
+            outputs, loss = self._program.run(
+                inputs, targets[at : at + size], lrs[call * steps : (call + 1) * steps]
             )
-            steps = lrs[call * _STEPS_A_CALL : (call + 1) * _STEPS_A_CALL]
-            outputs, loss = self._program.run(pictures, targets[at : at + size], steps)
             logits.append(outputs)
             losses.append(loss)
-            self._progress(self._stage, number, min(1.0, (at + size) / len(rows)))
+            self._progress(self._stage, number, min(1.0, (at + size) / len(order)))
+        self.saved_s += source.saved_s
         return np.concatenate(logits), np.concatenate(losses)
 
     def _validate(self) -> dict[str, float]:
-        if self._stage == "head":
-            codes = self._features.of_validation(self._bench, self._config, self._images)
-            logits = self._bench.head(codes)
-        else:
-            logits = predict(self._bench, self._images, "validation")
+        source = self._features.of_validation(self._way, self._config, self._images)
+        every = np.arange(len(self._images.rows["validation"]))
+        parts = (every[at : at + PICTURES_A_PART] for at in range(0, len(every), PICTURES_A_PART))
+        logits = np.concatenate([self._way.forward(source.take(part)) for part in parts])
+        self.saved_s += source.saved_s
         return measure(logits, self._images.labels_of("validation"))
 
 
@@ -172,5 +168,5 @@ def predict(bench: Bench, images: ImageSet, split: str) -> np.ndarray:
         Logits, `(n of the split, classes) float32`.
     """
     rows = images.rows[split]
-    parts = (rows[at : at + 512] for at in range(0, len(rows), 512))
-    return np.concatenate([bench.whole(images.images[part]) for part in parts])
+    parts = (rows[at : at + PICTURES_A_PART] for at in range(0, len(rows), PICTURES_A_PART))
+    return np.concatenate([bench.whole.forward(images.images[part]) for part in parts])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from search.config.space import Reuse
 from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet
 from search.digests import digest_of_file
@@ -20,6 +21,8 @@ from search.training.rows import Rows
 from search.training.segment import Cost, Epoch, Progress, Segment, SegmentResult
 from search.training.stage_training import StageTraining, predict
 from search.training.workshop import FORWARD_BATCH, Bench, Workshop
+
+_REUSE = Reuse()
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Trainer:
         weights: Gives the weights file of a config, None for random weights.
         draw_seed: The data's draw seed.
         progress: Told after each part of an epoch: stage, epoch, share done.
+        reuse: How work is stored.
     """
 
     def __init__(
@@ -54,8 +58,9 @@ class Trainer:
         weights: Callable[[TrialConfig], Path | None],
         draw_seed: int,
         progress: Progress = lambda stage, epoch, share: None,
+        reuse: Reuse = _REUSE,
     ) -> None:
-        self._store, self._rows = store, rows
+        self._store, self._rows, self._reuse = store, rows, reuse
         self._images, self._weights, self._progress = images, weights, progress
         self._environment = environment()
         self._digests: dict[Path, str] = {}
@@ -70,6 +75,7 @@ class Trainer:
             TrialError: The loss is not finite.
         """
         stage = self._stage(segment)
+        self._store.touch("arrays", stage.images.key)
         epochs = self._stored_rows(stage)
         start = len(epochs)
         if start < segment.until:
@@ -77,7 +83,8 @@ class Trainer:
             epochs = epochs[:start]
         for number in range(start + 1, segment.until + 1):
             epochs.append(self._advance(stage, number))
-        return SegmentResult(tuple(epochs[segment.after :]), frozenset(range(start + 1, segment.until + 1)))
+        ran = frozenset(range(start + 1, segment.until + 1))
+        return SegmentResult(tuple(epochs[segment.after :]), ran, stage.key(segment.until))
 
     def predict_best(self, segment: Segment, split: str) -> np.ndarray:
         """Predict a split with the best weights that a trial had by the end of a segment.
@@ -112,9 +119,11 @@ class Trainer:
         images = self._images(config.image_size)
         bench = self.workshop.bench(config, self._weights(config), len(images.classes))
         pictures = images.images[:FORWARD_BATCH]
-        bench.features(pictures)
+        features = bench.head.frozen
+        assert features is not None, "a head is trained on features"
+        features(pictures)
         started = time.perf_counter()
-        width = bench.features(pictures).shape[1]
+        width = features(pictures).shape[1]
         seconds = (time.perf_counter() - started) / len(pictures)
         return Cost(seconds, width, bench.network.backbone.count_params())
 
@@ -124,6 +133,7 @@ class Trainer:
             "pictures": images.key,
             "weights": "none" if weights is None else self._digest(weights),
             "environment": self._environment,
+            "features": self._reuse.features,
         }
         return _Stage(segment, images, facts)
 
@@ -175,6 +185,7 @@ class Trainer:
             time_ms=time.time_ns() // 1_000_000,
             trained_layers=training.trained_layers,
             trained_parameters=training.trained_parameters,
+            saved_s=training.saved_s,
         )
         kept = self._rows.put(stage.key(number), row)
         self._save(stage, number, training.checkpoint(number, metrics[stage.segment.metric]))
@@ -183,18 +194,23 @@ class Trainer:
 
     def _at(self, stage: _Stage, number: int) -> StageTraining:
         """Bring the stage to an epoch in memory; 0 is its start."""
-        if number > 0 and self._live and self._live[0] == stage.key(number):
+        reached = self._checkpoint(stage, number) if number > 0 and not self._is_live(stage, number) else None
+        if self._live and self._is_live(stage, number):
             return self._live[1]
-        start = None if stage.segment.stage == "head" else self._end_of_head(stage)
-        reached = self._checkpoint(stage, number) if number > 0 else None
+        # Asked for only where the stage begins: it may be gone by the time the stage goes on.
+        start = self._end_of_head(stage) if stage.segment.stage == "tune" and number == 0 else None
         store = self._store if stage.segment.owner is None else None
-        features = Features(store, self.workshop.augmentation, stage.facts)
+        features = Features(store, self.workshop.augmentation, stage.facts, self._reuse.features)
         training = StageTraining(
             stage.segment, stage.images, self._bench(stage), self.workshop, features, start, self._progress
         )
         if reached is not None:
             training.resume(reached)
         return training
+
+    def _is_live(self, stage: _Stage, number: int) -> bool:
+        """Tell whether the network in memory stands where the stage was after an epoch, from 1."""
+        return number > 0 and self._live is not None and self._live[0] == stage.key(number)
 
     def _end_of_head(self, stage: _Stage) -> Checkpoint:
         epochs = stage.segment.head_epochs
@@ -203,13 +219,15 @@ class Trainer:
 
     def _checkpoint(self, stage: _Stage, number: int) -> Checkpoint:
         """Load a checkpoint; one that is lost is trained again from the last one before it."""
-        entry = self._store.find("checkpoints", stage.key(number))
-        if entry is None:
-            for missing in range(self._last_checkpoint(stage, number - 1) + 1, number + 1):
-                self._advance(stage, missing)
-            entry = self._store.find("checkpoints", stage.key(number))
-        assert entry is not None, "a checkpoint was written and is gone"
-        return Checkpoint.load(entry)
+        found = self._store.read("checkpoints", stage.key(number), Checkpoint.load)
+        if found is not None:
+            return found
+        for missing in range(self._last_checkpoint(stage, number - 1) + 1, number + 1):
+            self._advance(stage, missing)
+        assert self._live is not None, "an epoch was trained just now"
+        last = self._live[1].last
+        assert last is not None, "a trained epoch ends in a checkpoint"
+        return last
 
     def _save(self, stage: _Stage, number: int, checkpoint: Checkpoint) -> None:
         key = stage.key(number)

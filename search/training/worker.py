@@ -1,12 +1,13 @@
 """Worker: one process's hands. It is made from a plan that can be sent to it, and answers calls."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from search.config.space import Reuse
 from search.config.trial_config import TrialConfig
 from search.data.image_set import ImageSet, image_set
 from search.data.table import DataSet
@@ -29,12 +30,14 @@ class WorkerPlan:
         draw_seed: The data's draw seed.
         store: Folder of the store.
         weights: The user's folder of weights.
+        reuse: How work is stored.
     """
 
     data: DataSet
     draw_seed: int
     store: Path
     weights: Path | None
+    reuse: Reuse = field(default_factory=Reuse)
 
 
 class Worker:
@@ -47,7 +50,7 @@ class Worker:
 
     def __init__(self, plan: WorkerPlan, progress: Progress) -> None:
         self._plan, self._progress = plan, progress
-        self._store = Store(plan.store)
+        self._store = Store(plan.store, plan.reuse.limit_bytes)
         self._images: dict[int, ImageSet] = {}
 
     def run(self, segment: Segment) -> SegmentResult:
@@ -97,8 +100,9 @@ class Worker:
         from search.training.rows import Rows
         from search.training.trainer import Trainer
 
-        rows = Rows(self._plan.store / "epochs")
-        return Trainer(self._store, rows, self.images, self._weights_of, self._plan.draw_seed, self._progress)
+        plan, rows = self._plan, Rows(self._plan.store / "epochs")
+        weights, progress = self._weights_of, self._progress
+        return Trainer(self._store, rows, self.images, weights, plan.draw_seed, progress, plan.reuse)
 
     def _weights_of(self, config: TrialConfig) -> Path | None:
         return find_weights(backbone(config.backbone), config.image_size, config.weights, self._plan.weights)

@@ -9,6 +9,7 @@ import keras
 from search.config.trial_config import OptimizerName, Stage, TrialConfig
 from search.model.augmentation import Augmentation
 from search.model.backbones import backbone
+from search.model.graph import Cut
 from search.model.network import Network
 from search.model.programs import ForwardProgram, TrainingProgram, forward_program, training_program
 
@@ -20,13 +21,37 @@ _MOST_NETWORKS = 4
 
 
 @dataclass
+class Way:
+    """How a stage goes through a network: what it does not train, and what it trains on top of that.
+
+    Which way a stage goes hangs on its settings only. Whether the features on the way are stored or computed
+    each time changes no bit, so that is decided by cost.
+
+    Attributes:
+        name: `head` on pooled features, `cut N` on the tensor at a cut, `whole` on pictures.
+        frozen: Pictures to features; None where the stage goes through the whole network.
+        shape: Of the features, for one picture.
+        model: What is trained: features, or pictures, to logits.
+        forward: The model in inference.
+        pays: Whether storing the features pays, once that was measured.
+    """
+
+    name: str
+    frozen: ForwardProgram | None
+    shape: tuple[int, ...]
+    model: keras.Model
+    forward: ForwardProgram
+    pays: bool | None = None
+
+
+@dataclass
 class Bench:
     """A network with its programs."""
 
     network: Network
-    features: ForwardProgram
-    head: ForwardProgram
-    whole: ForwardProgram
+    head: Way
+    whole: Way
+    cuts: dict[Cut, Way] = field(default_factory=dict)
     training: dict[tuple[object, ...], TrainingProgram] = field(default_factory=dict)
 
 
@@ -47,20 +72,30 @@ class Workshop:
         key = (config.backbone, config.image_size, weights, n_classes)
         if key not in self._benches:
             network = Network(backbone(config.backbone), config.image_size, weights, n_classes)
-            models = (network.features, network.head, network.whole)
-            features, head, whole = (forward_program(model, FORWARD_BATCH) for model in models)
-            self._benches[key] = Bench(network, features, head, whole)
+            head = _way("head", network.features, network.head, pays=True)
+            self._benches[key] = Bench(network, head, _way("whole", None, network.whole))
         self._benches.move_to_end(key)
         while len(self._benches) > _MOST_NETWORKS:
             self._benches.popitem(last=False)
         return self._benches[key]
+
+    def way(self, bench: Bench, config: TrialConfig, stage: Stage) -> Way:
+        """Give the way of a stage through a network."""
+        if stage == "head":
+            return bench.head
+        cut = bench.network.cut_in(stage, config.unfreeze)
+        if cut is None:
+            return bench.whole
+        if cut not in bench.cuts:
+            bench.cuts[cut] = _way(f"cut {cut.position}", *bench.network.split(cut))
+        return bench.cuts[cut]
 
     def training(self, bench: Bench, config: TrialConfig, stage: Stage) -> TrainingProgram:
         """Give the program that trains a stage; rates, decay and weights are its variables."""
         trained = bench.network.trained_in(stage, config.unfreeze)
         key = (stage, tuple(trained), config.batch_size, config.optimizer)
         if key not in bench.training:
-            model = bench.network.head if stage == "head" else bench.network.whole
+            model = self.way(bench, config, stage).model
             bench.training[key] = self._compile(
                 model, list(trained.values()), config.optimizer, config.batch_size
             )
@@ -71,3 +106,10 @@ class Workshop:
     ) -> TrainingProgram:
         self.compiled += 1
         return training_program(model, trained, optimizer, batch_size)
+
+
+def _way(name: str, frozen: keras.Model | None, model: keras.Model, pays: bool | None = None) -> Way:
+    program = None if frozen is None else forward_program(frozen, FORWARD_BATCH)
+    return Way(
+        name, program, tuple(model.input_shape[1:]), model, forward_program(model, FORWARD_BATCH), pays
+    )

@@ -70,6 +70,10 @@ MISTAKES = [
         "line 4: budget.timeout: '2' is no duration; write a number and a unit",
     ),
     (FIXED + "budget: {trials: 0}\n", "line 4: budget.trials: expected a number greater than or equal to 1"),
+    (
+        FIXED + "reuse: {limit: 20}\n",
+        "line 4: reuse.limit: '20' is no size; write a number and a unit, such as 500MB, 20GB or 1.5TB.",
+    ),
     (FIXED + "reuse: {enabled: 1}\n", "line 4: reuse.enabled: expected true or false, got 1"),
     (FIXED + "recipes: feature_extraction\n", r"line 4: recipes: expected a list \[ \], got 'feature_ext"),
     (

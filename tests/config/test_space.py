@@ -99,18 +99,22 @@ def test_a_loss_is_minimised_and_all_else_maximised(metric: str, direction: str)
         {"free": {"backbone": {"choice": ["small_net"]}, "dropout": {"float": [0.0, 0.5]}}},
         {"free": {"backbone": {"choice": ["small_net", "wide_net"]}}},
         {"reuse": {"n_draws": 2}},
+        {"reuse": {"features": "float16"}},
         {"recipes": ["tutorial_tenth"]},
     ],
 )
-def test_all_but_the_budget_makes_a_study_another_one(changes: dict[str, Any]) -> None:
+def test_all_but_the_budget_and_the_stores_size_makes_a_study_another_one(
+    changes: dict[str, Any],
+) -> None:
     assert _space(**changes).digest() != _space().digest()
 
 
-def test_the_budget_and_the_order_of_keys_do_not() -> None:
+def test_the_budget_the_size_of_the_store_and_the_order_of_keys_do_not() -> None:
     turned = _space(
         budget={"trials": 3, "timeout": "2h"},
         fixed={"head.lr": 1e-3, "image_size": 96},
         sampler={"name": "tpe"},
+        reuse={"limit": "3GB"},
     )
     assert turned.digest() == _space().digest()
 
@@ -121,3 +125,4 @@ def test_the_identity_is_json_and_holds_no_empty_values() -> None:
     assert identity["fixed"] == {"image_size": 96, "head.lr": 1e-3}
     assert identity["free"]["dropout"] == {"float": [0.0, 0.5], "log": False}
     assert "budget" not in identity
+    assert identity["reuse"] == {"enabled": True, "n_draws": 4, "features": "float32"}

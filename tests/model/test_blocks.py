@@ -1,10 +1,11 @@
+import math
 from collections.abc import Callable
 
 import keras
 import pytest
 
 from search.errors import SpaceError
-from search.model.blocks import blocks, nearest_cut, unfrozen_layers
+from search.model.blocks import blocks, nearest_cut, storable_cut, unfrozen_layers
 from search.model.graph import cuts, split
 
 RandomBackbone = Callable[[str], keras.Model]
@@ -125,3 +126,36 @@ def test_there_is_no_cut_below_a_network_that_is_trained_whole(random_backbone: 
 def test_the_nearest_cut_of_a_frozen_network_is_its_highest(random_backbone: RandomBackbone) -> None:
     model = random_backbone("vgg16")
     assert nearest_cut(model, 0) == cuts(model)[-1]
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2_035", "resnet50", "convnext_tiny", "inception_v3", "vgg16"])
+def test_a_storable_cut_has_something_below_it_and_no_more_numbers_than_the_picture(
+    name: str, random_backbone: RandomBackbone
+) -> None:
+    model = random_backbone(name)
+    first = blocks(model)[0].operations
+    for unfreeze in (0.1, 0.3, 0.5, 0.7, 0.9):
+        cut, nearest = storable_cut(model, unfreeze), nearest_cut(model, unfreeze)
+        if cut is not None:
+            assert nearest is not None
+            assert cut.position <= nearest.position
+            assert math.prod(cut.shape) <= math.prod(model.input_shape[1:])
+            assert set(first) <= set(model.operations[: cut.position + 1])
+    assert storable_cut(model, 1.0) is None
+    assert storable_cut(model, 0.1) == nearest_cut(model, 0.1)
+
+
+def test_a_storable_cut_lies_lower_where_the_nearest_tensor_is_larger_than_the_picture(
+    random_backbone: RandomBackbone,
+) -> None:
+    model = random_backbone("mobilenet_v2_035")
+    found = {unfreeze: storable_cut(model, unfreeze) for unfreeze in ("block_1_depthwise", "block_3_expand")}
+    nearest = nearest_cut(model, "block_1_depthwise")
+    assert nearest is not None
+    assert math.prod(nearest.shape) > math.prod(model.input_shape[1:])
+    assert found["block_1_depthwise"].name == "expanded_conv_project_BN"
+    assert found["block_3_expand"] == nearest_cut(model, "block_3_expand")
+
+
+def test_a_network_without_inner_cuts_has_none_to_store(random_backbone: RandomBackbone) -> None:
+    assert storable_cut(random_backbone("nasnet_mobile"), 0.25) is None

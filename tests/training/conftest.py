@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search.config.space import Reuse
 from search.config.trial_config import TrialConfig
 from search.data.image_set import ImageSet
 from search.model.weights import SHAPES_FILE
@@ -14,7 +15,7 @@ from search.training.rows import Rows
 from search.training.trainer import Trainer
 from search.training.workshop import Workshop
 
-MakeTrainer = Callable[[Path], Trainer]
+MakeTrainer = Callable[..., Trainer]
 MakeConfig = Callable[..., TrialConfig]
 
 
@@ -48,10 +49,32 @@ def images() -> ImageSet:
 
 @pytest.fixture
 def make_trainer(images: ImageSet) -> MakeTrainer:
-    """Make a trainer with a store of its own."""
-    return lambda home: Trainer(
-        Store(home / "store"), Rows(home / "epochs"), lambda px: images, lambda config: SHAPES_FILE, 0
-    )
+    """Make a trainer with a store of its own; `features=...` as in the space."""
+
+    def make(home: Path, **reuse: object) -> Trainer:
+        settings = Reuse.model_validate(reuse)
+        store, rows = Store(home / "store", settings.limit_bytes), Rows(home / "epochs")
+        return Trainer(store, rows, lambda px: images, lambda config: SHAPES_FILE, 0, reuse=settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def workshop() -> Workshop:
+    """Networks and programs for tests that are about neither."""
+    return Workshop(draw_seed=0)
+
+
+@pytest.fixture
+def make_light_trainer(make_trainer: MakeTrainer, workshop: Workshop) -> MakeTrainer:
+    """Make a trainer with a store of its own that finds its networks built."""
+
+    def make(home: Path, **reuse: object) -> Trainer:
+        trainer = make_trainer(home, **reuse)
+        trainer.workshop = workshop
+        return trainer
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from search.training.keys import checkpoint_key, features_key
 from search.training.segment import Segment
 
-FACTS = {"pictures": "p", "weights": "w", "environment": {"threads": 2}}
+FACTS = {"pictures": "p", "weights": "w", "environment": {"threads": 2}, "features": "float32"}
 
 
 def key_of(
@@ -87,6 +87,11 @@ def test_the_draw_seed_counts_only_where_pictures_are_augmented(segment: Segment
     plain = changed(segment, augment=0.0)
     assert key_of(plain, draw_seed=1) == key_of(plain)
     assert key_of(changed(plain, n_draws=9)) == key_of(plain)
-    assert features_key("b", "train", 0, 0.0, 1, FACTS) == features_key("b", "train", 3, 0.0, 2, FACTS)
-    drawn = [features_key("b", "train", draw, 0.5, seed, FACTS) for draw in (0, 1) for seed in (0, 1)]
+    assert features_key("b", "pooled", "train", 0, 0.0, 1, FACTS) == features_key(
+        "b", "pooled", "train", 3, 0.0, 2, FACTS
+    )
+    drawn = [
+        features_key("b", "pooled", "train", draw, 0.5, seed, FACTS) for draw in (0, 1) for seed in (0, 1)
+    ]
     assert len(set(drawn)) == 4
+    assert features_key("b", "cut 7", "train", 0, 0.5, 0, FACTS) not in drawn
