@@ -113,7 +113,7 @@ class Pruner(_Section):
         "patient",
         "wilcoxon",
         "none",
-    ] = "promote"
+    ] = "median"
     rungs: list[Annotated[int, Field(ge=1)]] = Field(
         default=[1, 3, 9],
         description="of promote: epochs of stage 2 after which trials are compared; the end of stage 1 is "
