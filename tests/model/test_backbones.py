@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -142,6 +143,17 @@ def calibrate(model: keras.Model, pictures: np.ndarray) -> None:
         layer.trainable = False
 
 
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Leave variables without values: to draw them takes most of the time, and structure needs none."""
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        # They wait for the end of the next scope, which would draw them after all.
+        keras.src.backend.common.global_state.set_global_attribute("uninitialized_variables", [])
+
+
 @pytest.fixture(autouse=True)
 def free_memory(request: pytest.FixtureRequest) -> Iterator[None]:
     """The largest rows take gigabytes; models hang on cycles that only the collector frees."""
@@ -161,7 +173,8 @@ def one_of_a_family(request: pytest.FixtureRequest) -> tuple[Backbone, keras.Mod
 @every_row
 def test_a_row_is_built_cut_and_counted(name: str) -> None:
     row = backbone(name)
-    model = build_backbone(row, row.smallest_px, None, seed=0)
+    with without_values():
+        model = build_backbone(row, row.smallest_px, None, seed=0)
     graph = graph_of(model)
     bridges = [i for i in range(1, len(graph.sources) - 1) if is_bridge(graph.sources, i)]
     assert [cut.position for cut in cuts(model)] == bridges
@@ -191,8 +204,8 @@ def test_prefix_and_tail_equal_the_whole_at_every_cut(one_of_a_family: tuple[Bac
     everything = keras.Model(model.inputs[0], [graph.outputs[cut.position] for cut in places] + model.outputs)
     *carried, whole = everything(pictures)
     assert np.ptp(np.asarray(whole)) > 0
-    # Every cut divides the very operations; the largest networks compute only some of their tails.
-    step = max(1, len(places) * len(model.operations) // 8000)
+    # Every cut divides the very operations; some of the tails, from the first to the last, are computed too.
+    step = max(1, len(places) * len(model.operations) // 2000)
     for i, (cut, tensor) in enumerate(zip(places, carried, strict=True)):
         prefix, tail = split(model, cut)
         assert tuple(tensor.shape[1:]) == cut.shape
@@ -200,7 +213,7 @@ def test_prefix_and_tail_equal_the_whole_at_every_cut(one_of_a_family: tuple[Bac
         assert set(tail.operations[1:]) == set(model.operations[cut.position + 1 :])
         if i % step == 0:
             np.testing.assert_array_equal(np.asarray(tail(tensor)), np.asarray(whole), err_msg=cut.name)
-        if i % (8 * step) == 0:
+        if i % (2 * step) == 0:
             np.testing.assert_array_equal(np.asarray(prefix(pictures)), np.asarray(tensor), err_msg=cut.name)
 
 
@@ -253,7 +266,7 @@ def test_files_and_addresses_are_those_that_keras_asks_for(
     width = {} if row.alpha is None else {"alpha": row.alpha}
     for file in row.files:
         px = file.image_size_px if len(row.files) > 1 else row.smallest_px
-        with pytest.raises(Exception, match="URL fetch failure") as caught:
+        with without_values(), pytest.raises(Exception, match="URL fetch failure") as caught:
             constructor(include_top=False, weights="imagenet", input_shape=(px, px, 3), **width)
         assert f"failure on {file.address}:" in str(caught.value)
 

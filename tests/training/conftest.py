@@ -12,6 +12,7 @@ from search.model.weights import SHAPES_FILE
 from search.store.entries import Store
 from search.training.rows import Rows
 from search.training.trainer import Trainer
+from search.training.workshop import Workshop
 
 MakeTrainer = Callable[[Path], Trainer]
 MakeConfig = Callable[..., TrialConfig]
@@ -51,6 +52,24 @@ def make_trainer(images: ImageSet) -> MakeTrainer:
     return lambda home: Trainer(
         Store(home / "store"), Rows(home / "epochs"), lambda px: images, lambda config: SHAPES_FILE, 0
     )
+
+
+@pytest.fixture(scope="session")
+def workshop() -> Workshop:
+    """Networks and programs for tests that are about neither."""
+    return Workshop(draw_seed=0)
+
+
+@pytest.fixture
+def make_light_trainer(make_trainer: MakeTrainer, workshop: Workshop) -> MakeTrainer:
+    """Make a trainer with a store of its own that finds its networks built, as left by other trials."""
+
+    def make(home: Path) -> Trainer:
+        trainer = make_trainer(home)
+        trainer.workshop = workshop
+        return trainer
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -20,12 +20,26 @@ from search.training.trainer import Trainer
 
 SETTINGS = {
     "as tutorials do it": {},
-    "all unfrozen, augmented": {"unfreeze": 1.0, "augment": 0.5, "n_draws": 2},
-    "weight decay and label smoothing": {"weight_decay": 0.05, "label_smoothing": 0.1},
-    "sgd with warm-up and cosine": {"optimizer": "sgd", "warmup": 0.3, "lr_schedule": "cosine"},
-    "rmsprop without dropout": {"optimizer": "rmsprop", "dropout": 0.0},
+    "all unfrozen, augmented, decayed": {
+        "unfreeze": 1.0,
+        "augment": 0.5,
+        "n_draws": 2,
+        "weight_decay": 0.05,
+    },
+    "sgd with warm-up, cosine and label smoothing": {
+        "optimizer": "sgd",
+        "warmup": 0.3,
+        "lr_schedule": "cosine",
+        "label_smoothing": 0.1,
+    },
+    "rmsprop without dropout, stopped early": {
+        "optimizer": "rmsprop",
+        "dropout": 0.0,
+        "patience": 1,
+        "head__epochs": 4,
+        "head__lr": 0.3,
+    },
     "features only": {"unfreeze": 0.0},
-    "early stopping": {"patience": 1, "head__epochs": 4, "head__lr": 0.3},
 }
 
 
@@ -50,10 +64,10 @@ def run_segments(
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_segments_equal_plain(
-    name: str, tmp_path: Path, images: ImageSet, make_trainer: Callable, make_config: Callable
+    name: str, tmp_path: Path, images: ImageSet, make_light_trainer: Callable, make_config: Callable
 ) -> None:
     config = make_config(**SETTINGS[name])
-    trainer = make_trainer(tmp_path)
+    trainer = make_light_trainer(tmp_path)
     ours, last = run_segments(trainer, config)
     plain, model = run_plain(config, images, SHAPES_FILE, "val_loss", study_seed=0)
     assert [(epoch.stage, epoch.epoch) for epoch in ours] == [(epoch.stage, epoch.epoch) for epoch in plain]
@@ -66,7 +80,7 @@ def test_segments_equal_plain(
 
 
 def test_two_stages_learn_what_is_there(
-    tmp_path: Path, make_trainer: Callable, make_config: Callable
+    tmp_path: Path, make_light_trainer: Callable, make_config: Callable
 ) -> None:
-    epochs, _ = run_segments(make_trainer(tmp_path), make_config(head__epochs=6, head__lr=0.01))
+    epochs, _ = run_segments(make_light_trainer(tmp_path), make_config(head__epochs=6, head__lr=0.01))
     assert epochs[-1].metrics["val_accuracy"] > 0.9
