@@ -59,7 +59,14 @@ def test_segments_under_jax_resume_to_the_bit_and_agree_with_tensorflow(
         [sys.executable, "-c", SCRIPT, str(tmp_path), str(Path(__file__).parent), settings],
         capture_output=True,
         text=True,
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "JAX_PLATFORMS": "cpu",
+            # The three trainers compile the same programs, which takes most of the time.
+            "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        },
         check=False,
         timeout=300,
     )
