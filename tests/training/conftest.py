@@ -78,24 +78,6 @@ def make_light_trainer(make_trainer: MakeTrainer, workshop: Workshop) -> MakeTra
 
 
 @pytest.fixture(scope="session")
-def workshop() -> Workshop:
-    """Networks and programs for tests that are about neither."""
-    return Workshop(draw_seed=0)
-
-
-@pytest.fixture
-def make_light_trainer(make_trainer: MakeTrainer, workshop: Workshop) -> MakeTrainer:
-    """Make a trainer with a store of its own that finds its networks built, as left by other trials."""
-
-    def make(home: Path) -> Trainer:
-        trainer = make_trainer(home)
-        trainer.workshop = workshop
-        return trainer
-
-    return make
-
-
-@pytest.fixture(scope="session")
 def make_config() -> MakeConfig:
     """Make a small trial, 2 + 2 epochs of mobilenet_025 at 32 px; `head__lr=...` sets `head.lr`."""
 
