@@ -1,5 +1,6 @@
 """Augmentation: a program of its own in front of training, uint8 pictures to uint8 pictures."""
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -9,8 +10,9 @@ from keras import ops
 
 from search.data.draws import colours, draw_numbers, transforms
 
-# Bounds the memory of one call; pictures do not influence each other, so any size gives the same numbers.
-_PICTURES_A_CALL = 256
+# Each call takes exactly so many: for another number the compiler may arrange the same sums in another way,
+# and a picture's draw must not hang on how many others are asked for with it.
+_PICTURES_A_CALL = 64
 
 # ITU-R BT.601 weights of red, green and blue in a picture's brightness
 _GREY = (0.299, 0.587, 0.114)
@@ -39,13 +41,12 @@ class Augmentation:
             return pictures
         numbers = draw_numbers(content, draw, self._seed)
         moves, changes = transforms(numbers, strength, pictures.shape[1]), colours(numbers, strength)
-        parts = [slice(at, at + _PICTURES_A_CALL) for at in range(0, len(pictures), _PICTURES_A_CALL)]
-        return np.concatenate(
-            [
-                ops.convert_to_numpy(self._program(pictures[part], moves[part], changes[part]))
-                for part in parts
-            ]
-        )
+        full = np.pad(np.arange(len(pictures)), (0, -len(pictures) % _PICTURES_A_CALL), mode="edge")
+        calls = [
+            self._program(pictures[part], moves[part], changes[part])
+            for part in full.reshape(-1, _PICTURES_A_CALL)
+        ]
+        return np.concatenate([ops.convert_to_numpy(call) for call in calls])[: len(pictures)]
 
 
 def _augment(pictures: Any, moves: Any, changes: Any) -> Any:
@@ -53,9 +54,13 @@ def _augment(pictures: Any, moves: Any, changes: Any) -> Any:
         ops.cast(pictures, "float32"), moves, interpolation="bilinear", fill_mode="reflect"
     )
     brightness, contrast, saturation = (ops.reshape(changes[:, i], (-1, 1, 1, 1)) for i in range(3))
-    grey = ops.sum(moved * ops.convert_to_tensor(_GREY), axis=-1, keepdims=True)
+    red, green, blue = (moved[..., i : i + 1] * weight for i, weight in enumerate(_GREY))
+    grey = red + green + blue
     coloured = grey + (moved - grey) * saturation
-    mean = ops.mean(grey, axis=(1, 2, 3), keepdims=True)
+    # Summed as whole numbers: a sum of floats hangs on the order of its terms, and that on where in the batch
+    # the picture stands.
+    total = ops.sum(ops.cast(ops.round(grey), "int32"), axis=(1, 2, 3), keepdims=True)
+    mean = ops.cast(total, "float32") / math.prod(pictures.shape[1:3])
     lit = mean + (coloured - mean) * contrast + brightness
     return ops.cast(ops.round(ops.clip(lit, 0.0, 255.0)), "uint8")
 
@@ -67,4 +72,4 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return cast("Callable[..., Any]", jax.jit(function))
     import tensorflow as tf
 
-    return cast("Callable[..., Any]", tf.function(function, reduce_retracing=True))
+    return cast("Callable[..., Any]", tf.function(function))

@@ -1,6 +1,7 @@
 """The augmentation program."""
 
 import numpy as np
+import pytest
 
 from search.model.augmentation import Augmentation
 
@@ -20,6 +21,16 @@ def test_a_picture_is_changed_alike_whatever_stands_beside_it() -> None:
     np.testing.assert_array_equal(augment(PICTURES[40:45], CONTENT[40:45], 1, 0.7), whole[40:45])
     assert not np.array_equal(augment(PICTURES, CONTENT, 2, 0.7), whole)
     assert not np.array_equal(Augmentation(1)(PICTURES, CONTENT, 1, 0.7), whole)
+
+
+@pytest.mark.parametrize("px", [64, 96])
+def test_a_picture_is_changed_alike_wherever_it_stands(px: int) -> None:
+    pictures = RNG.integers(0, 256, (300, px, px, 3), dtype=np.uint8)
+    augment = Augmentation(0)
+    whole = augment(pictures, CONTENT, 1, 0.5)
+    for n in (300, 257, 100, 64, 1):
+        some = RNG.permutation(300)[:n]
+        np.testing.assert_array_equal(augment(pictures[some], CONTENT[some], 1, 0.5), whole[some])
 
 
 def test_more_strength_changes_more() -> None:
