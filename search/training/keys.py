@@ -12,7 +12,7 @@ from search.digests import digest_of
 from search.training.segment import Segment
 
 # Raised whenever a change of the training code changes its numbers.
-FORMAT = 2
+FORMAT = 3
 
 Facts = Mapping[str, Any]
 
