@@ -122,6 +122,9 @@ class Pruner(_Section):
     reduction_factor: int = Field(
         default=3, ge=2, description="of promote, hyperband and successive_halving: one in so many goes on"
     )
+    head_reduction_factor: int = Field(
+        default=3, ge=1, description="of promote: the same at the end of stage 1, where 1 lets all go on"
+    )
     long_shot_every: int = Field(
         default=8,
         ge=0,

@@ -19,10 +19,11 @@ from search.scheduler.steps import steps_of
 from search.scheduler.trial import State, Trial
 from search.seeds import seed_for
 
-_OPTUNA_STATE: dict[State, TrialState] = {
+# what a trial stands as whose value is not final
+_OTHERS: dict[State, TrialState] = {
     "running": TrialState.RUNNING,
     "paused": TrialState.PRUNED,
-    "complete": TrialState.COMPLETE,
+    "complete": TrialState.PRUNED,
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
 }
@@ -45,6 +46,7 @@ class Asking:
 
     def __init__(self, space: Space, most_head: int) -> None:
         self._space, self._most_head, self._metric = space, most_head, space.objective.metric
+        self._promotes, self._is_gp = space.pruner.name == "promote", space.sampler.name == "gp"
         self.is_finite = space.sampler.name == "grid" or not space.dimensions
 
     def point(self, trials: Sequence[Trial], number: int) -> TrialConfig | None:
@@ -80,7 +82,7 @@ class Asking:
         return suggest(self._space, study.ask())
 
     def frozen(self, trial: Trial) -> FrozenTrial:
-        """Show a trial as a sampler is to see it."""
+        """Show a trial as the sampler is to see it."""
         proposal = trial.proposal
         names = in_order(self._space, proposal.params)
         values = {
@@ -89,13 +91,27 @@ class Asking:
             for epoch in trial.epochs[stage]
             for step in steps_of(trial, epoch, self._metric, self._most_head)
         }
+        is_complete = self._is_shown_complete(trial)
         return create_trial(
-            state=_OPTUNA_STATE[trial.state],
-            value=trial.value(self._metric) if trial.state == "complete" else None,
+            state=TrialState.COMPLETE if is_complete else _OTHERS[trial.state],
+            value=trial.value(self._metric) if is_complete else None,
             params={name: proposal.params[name] for name in names},
             distributions={name: proposal.distributions[name] for name in names},
             intermediate_values=values,
         )
+
+    def _is_shown_complete(self, trial: Trial) -> bool:
+        """Tell whether a trial's value counts as final.
+
+        TPE takes any complete trial for better than any pruned one. Where trials are paused after stage 1,
+        one that has no stage 2 stands beside them, or the search would stay with such. GP knows only
+        complete ones.
+        """
+        if not self._promotes:
+            return trial.state == "complete"
+        if self._is_gp:
+            return trial.state in ("complete", "paused", "pruned") and trial.value(self._metric) is not None
+        return trial.state == "complete" and trial.config.tunes
 
 
 def _same(one: TrialConfig, other: TrialConfig) -> bool:

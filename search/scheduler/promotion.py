@@ -34,8 +34,10 @@ class Promotion:
     def __init__(self, space: Space, is_last_call: Callable[[], bool]) -> None:
         self._metric, self._seed = space.objective.metric, space.seed
         self._sign = 1.0 if space.objective.direction == "minimize" else -1.0
-        self._factor, self._long_shot_every = space.pruner.reduction_factor, space.pruner.long_shot_every
+        self._long_shot_every = space.pruner.long_shot_every
         self._rungs, self._is_last_call = rungs_of(space.pruner), is_last_call
+        later = [space.pruner.reduction_factor for _ in self._rungs[1:]]
+        self._factors = [space.pruner.head_reduction_factor, *later]
         self._trials: dict[int, Trial] = {}
         # by rung: the value of each trial that reached it, by number
         self._values: list[dict[int, float]] = [{} for _ in self._rungs]
@@ -101,7 +103,7 @@ class Promotion:
 
     def _is_in_best_share(self, trial: Trial, rung: int) -> bool:
         ranked = self._ranked(rung)
-        return ranked.index(trial) < len(ranked) // self._factor
+        return ranked.index(trial) < len(ranked) // self._factors[rung]
 
     def _leads(self, trial: Trial, rung: int) -> bool:
         """Tell whether a trial is the best of the search at a rung."""

@@ -43,3 +43,20 @@ def test_a_point_at_which_the_search_begins_is_tried_even_if_a_recipe_had_it(
     recipes = {"same": space.config({"dropout": 0.2})}
     study = fake_study(space, _loss, recipes, most_trials=3).run()
     assert [trial.config.dropout for trial in study.trials] == [0.2, 0.2, 0.1]
+
+
+def test_where_trials_are_paused_one_without_stage_2_stands_beside_them(
+    make_space: MakeSpace, fake_study: Any
+) -> None:
+    """Else TPE takes it for better than all that were paused, and the search stays with such."""
+    free = {"unfreeze": {"choice": [0.0, 1.0]}, "head.lr": {"float": [1e-4, 1e-2], "log": True}}
+
+    def tuning_helps(trial: Trial, stage: Stage, epoch: int) -> float:
+        return 0.5 - (0.3 if stage == "tune" else 0.0) + trial.number / 1000
+
+    for pruner, state in (("promote", State.PRUNED), ("none", State.COMPLETE)):
+        space = make_space(free, {"backbone": "a"}, sampler="tpe", pruner=pruner)
+        study = fake_study(space, tuning_helps, most_trials=30).run()
+        frozen = [trial for trial in study.trials if not trial.config.tunes]
+        assert {study.scheduler._asking.frozen(trial).state for trial in frozen} == {state}
+        assert len(frozen) < 10

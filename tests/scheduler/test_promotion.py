@@ -73,6 +73,18 @@ def test_a_trial_goes_on_at_a_rung_only_in_the_best_third(
     assert [place(run_to_stop(study)) for _ in heads] == places
 
 
+def test_the_end_of_stage_1_can_let_more_trials_on_than_later_rungs(study_of: Any) -> None:
+    heads = [0.5, 0.6, 0.7, 0.8]
+    places = {
+        factor: [place(run_to_stop(study)) for _ in heads]
+        for factor in (1, 2)
+        for study in [study_of(by_number(heads), None, {"head_reduction_factor": factor})]
+    }
+    assert places[1] == ["paused tune 1", "paused tune 1", "paused tune 1", "paused tune 3"]
+    # the second of two is not in the better half, the first one is then
+    assert places[2] == ["paused head 2", "paused head 2", "paused tune 1", "paused head 2"]
+
+
 def test_a_paused_trial_is_promoted_when_later_ones_make_it_look_good(study_of: Any) -> None:
     study = study_of(by_number([0.3, 0.5, 0.6, 0.7]))
     for _ in range(3):
