@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", metavar="DIR", help="folder of pictures, a folder a class; or 'sample'")
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all; run again to go on")
     parser.add_argument("--timeout", metavar="2h", help="wall time, such as 90s, 45m, 2h")
+    parser.add_argument("--finalists", type=int, metavar="K", help="best trials run on fresh seeds; 0 = none")
     parser.add_argument("--seed", type=int, metavar="N", help="the study's seed")
     parser.add_argument(
         "--storage", metavar="URL", help="Optuna's database; by default optuna.db in the home"
@@ -88,7 +89,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(asked: argparse.Namespace, command: str) -> Options:
-    given = {"budget.trials": asked.trials, "budget.timeout": asked.timeout, "seed": asked.seed}
+    given = {
+        "budget.trials": asked.trials,
+        "budget.timeout": asked.timeout,
+        "finalists.k": asked.finalists,
+        "seed": asked.seed,
+    }
     weights = asked.weights or os.environ.get("SEARCH_WEIGHTS")
     data = asked.data if asked.data in (None, "sample") else Path(asked.data)
     return Options(

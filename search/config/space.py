@@ -194,6 +194,16 @@ class Budget(_Section):
         return None if self.trial_timeout is None else seconds_of(self.trial_timeout)
 
 
+class Finalists(_Section):
+    """The best few trials, run again on fresh seeds before one of them becomes the champion."""
+
+    k: int = Field(default=3, ge=0, description="how many; 0 = the best trial becomes champion as it is")
+    seeds: int = Field(default=3, ge=1, description="fresh seeds on which each runs")
+    time_share: float = Field(
+        default=0.25, ge=0, lt=1, description="share of the timeout that the search leaves to them"
+    )
+
+
 class Reuse(_Section):
     """What is stored of the work, and whether it is taken up again."""
 
@@ -250,6 +260,7 @@ class Space(_Section):
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
     budget: Budget = Budget()
+    finalists: Finalists = Finalists()
     seed: int = Field(default=0, ge=0, description="the study's seed, from which all others derive")
     fixed: Fixed = Field(default_factory=Fixed)
     free: Free = Field(default_factory=Free)
@@ -311,8 +322,9 @@ class Space(_Section):
         return self.config(named)
 
     def identity(self) -> dict[str, Any]:
-        """All that makes this study the one it is: everything but its budget and the size of the store."""
-        whole = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"budget"})
+        """All that makes this study the one it is: all but its budget, finalists and the size of the store."""
+        without = {"budget", "finalists"}
+        whole = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=without)
         del whole["reuse"]["limit"]
         return whole
 

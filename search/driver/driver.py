@@ -10,6 +10,7 @@ from search.errors import TrialError
 from search.executor.executor import Executor
 from search.recorder.recorder import Recorder
 from search.scheduler.judge import Verdict
+from search.scheduler.race import Race
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Proposal, State, Trial
 from search.training.segment import SegmentResult
@@ -21,7 +22,7 @@ class Driver:
     Where its budget is reached, the trials that are paused are closed; where it is stopped they stay.
 
     Args:
-        scheduler: Decides.
+        scheduler: Decides; of a study, or of the race of its finalists.
         executor: Does the work.
         recorder: Records.
         view: Watches.
@@ -32,7 +33,7 @@ class Driver:
 
     def __init__(
         self,
-        scheduler: Scheduler,
+        scheduler: Scheduler | Race,
         executor: Executor,
         recorder: Recorder,
         view: View,

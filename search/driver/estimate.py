@@ -34,6 +34,7 @@ class Estimate:
         costs: What each backbone costs on this machine.
         trials: How many trials the study has in all; None for no limit.
         seconds: Of all trials, or of one where there is no limit; nothing is taken off for pruning.
+        finalists_s: Of the finalists on their fresh seeds, if none stops early; not part of `seconds`.
         timeout_s: The wall time it may take, None for no limit.
         disk_bytes: What it leaves in the home.
     """
@@ -41,6 +42,7 @@ class Estimate:
     costs: dict[str, Cost]
     trials: int | None
     seconds: float
+    finalists_s: float
     timeout_s: float | None
     disk_bytes: float
 
@@ -61,8 +63,9 @@ def estimate(request: Request, data: DataSet) -> Estimate:
         compiled = _COMPILE_S * 2 * len(space.backbones)
         shared = _START_S + compiled + _features_seconds(space, costs, data)
         seconds = shared + sum(by_recipes) + max(0, trials - len(recipes)) * a_trial
+    finalists_s = space.finalists.k * space.finalists.seeds * a_trial
     disk = _disk_bytes(space, configs, costs, data, trials or 0)
-    return Estimate(costs, trials, seconds, space.budget.timeout_s, disk)
+    return Estimate(costs, trials, seconds, finalists_s, space.budget.timeout_s, disk)
 
 
 def _typical(space: Space, backbone: str) -> TrialConfig:

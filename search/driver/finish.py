@@ -17,8 +17,9 @@ from search.driver.view import View
 from search.errors import TrackingError
 from search.executor.executor import Executor
 from search.recorder.tracking import Tracking
-from search.registry.card import Baseline, Facts, model_card
+from search.registry.card import Baseline, Facts, FreshSeeds, SeedRow, model_card
 from search.registry.scores import Score, is_right, paired_difference, score
+from search.scheduler.race import RaceResult, finalists_of
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Trial
 from search.store.entries import Store
@@ -36,7 +37,7 @@ class Champion:
     """The best trial and where it stands.
 
     Attributes:
-        trial: The trial.
+        trial: The trial; where finalists ran on fresh seeds, the run of the best of them whose model is kept.
         test: Its score on the test split.
         version: Its version in the registry, None if that could not be reached.
         alias: `champion`, or None if an older one keeps it.
@@ -60,10 +61,11 @@ class Champion:
 
 @dataclass(frozen=True)
 class Results:
-    """The champion and the recipes it had to beat, by the trial that ran each."""
+    """The champion, the recipes it had to beat, by the trial that ran each, and how the finalists did."""
 
     champion: Champion
     baselines: dict[int, Baseline]
+    race: RaceResult | None
 
 
 class _Finish:
@@ -77,7 +79,9 @@ class _Finish:
         executor: Executor,
         tracking: Tracking,
         view: View,
+        race: RaceResult | None,
     ) -> None:
+        self._race = race
         self._request, self._data, self._scheduler = request, data, scheduler
         self._executor, self._tracking, self._view = executor, tracking, view
         self._space = request.file.space
@@ -85,29 +89,24 @@ class _Finish:
 
     def results(self, best: Trial) -> Results:
         recipes = [t for t in self._scheduler.trials if t.proposal.recipe and t.state == "complete"]
-        for trial in _each_once([*self._best_few(), *recipes]):
+        best_few = finalists_of(self._scheduler.trials, _BEST_FEW, self._space.objective.metric)
+        for trial in _each_once([best, *best_few, *recipes]):
             self._keep_artifacts(trial)
         labels = self._labels("test")
-        predicted = {t.number: self._probabilities(t, "test") for t in _each_once([best, *recipes])}
-        for number, found in predicted.items():
-            self._show_test(self._scheduler.trials[number], score(labels, found))
-        right = is_right(labels, predicted[best.number])
+        predicted = {t.key: self._probabilities(t, "test") for t in _each_once([best, *recipes])}
+        for trial in _each_once([best, *recipes]):
+            self._show_test(trial, score(labels, predicted[trial.key]))
+        right = is_right(labels, predicted[best.key])
         baselines = {
             t.number: Baseline(
                 str(t.proposal.recipe),
-                score(labels, predicted[t.number]),
-                paired_difference(right, is_right(labels, predicted[t.number])),
+                score(labels, predicted[t.key]),
+                paired_difference(right, is_right(labels, predicted[t.key])),
             )
             for t in recipes
         }
-        champion = self._register(best, score(labels, predicted[best.number]), list(baselines.values()))
-        return Results(champion, baselines)
-
-    def _best_few(self) -> list[Trial]:
-        metric = self._space.objective.metric
-        complete = [trial for trial in self._scheduler.trials if trial.state == "complete"]
-        sign = 1.0 if self._space.objective.direction == "minimize" else -1.0
-        return sorted(complete, key=lambda trial: sign * (trial.value(metric) or 0.0))[:_BEST_FEW]
+        champion = self._register(best, score(labels, predicted[best.key]), list(baselines.values()))
+        return Results(champion, baselines, self._race)
 
     def _labels(self, split: str) -> np.ndarray:
         return self._data.labels()[self._data.indices(split)]  # type: ignore[arg-type]
@@ -123,7 +122,7 @@ class _Finish:
         last = self._history(trial)[-1]
         step = self._scheduler.steps(trial, last)[0]
         metrics = {"test_loss": found.loss, "test_accuracy": found.accuracy}
-        self._tracking.log_epoch(trial.number, step, last.time_ms, metrics)
+        self._tracking.log_epoch(trial.key, step, last.time_ms, metrics)
 
     def _history(self, trial: Trial) -> list[Epoch]:
         """All epochs of a trial with all their metrics, from the store."""
@@ -151,7 +150,7 @@ class _Finish:
             figures.worst_mistakes(
                 folder / "mistakes_validation.png", images, labels, found, self._data.classes
             )
-            self._tracking.log_artifacts(trial.number, folder)
+            self._tracking.log_artifacts(trial.key, folder)
 
     def _images(self, trial: Trial, split: str) -> np.ndarray:
         draw_seed = self._space.data.draw_seed
@@ -166,7 +165,7 @@ class _Finish:
     def _registered(self, trial: Trial, test: Score, baselines: list[Baseline]) -> Champion:
         from search.registry import champion, saved
 
-        run_id = trial.run_id or self._tracking.run_id(trial.number, _LONGEST_WAIT_S)
+        run_id = trial.run_id or self._tracking.run_id(trial.key, _LONGEST_WAIT_S)
         if run_id is None:
             raise TrackingError(
                 "The champion is not registered: MLflow does not answer; run the command again."
@@ -208,6 +207,7 @@ class _Finish:
             test=test,
             baselines=baselines,
             objective=self._space.objective.metric,
+            seeds=None if self._race is None else fresh_seeds(self._race, self._space.objective.metric),
             versions={
                 name: version(name) for name in ("tensorflow", "keras", "optuna", "mlflow", "numpy", "pillow")
             },
@@ -225,17 +225,36 @@ def finish(
     executor: Executor,
     tracking: Tracking,
     view: View,
+    race: RaceResult | None,
 ) -> Results | None:
     """Score the best trial and the recipes on the test split, keep artifacts, register the champion.
+
+    Where finalists ran on fresh seeds, the champion is the best run of the winner.
 
     Returns:
         None where no trial is complete.
     """
-    best = scheduler.best()
+    best = race.best_run(request.file.space.objective.metric) if race else scheduler.best()
     if best is None:
         return None
-    return _Finish(request, data, scheduler, executor, tracking, view).results(best)
+    return _Finish(request, data, scheduler, executor, tracking, view, race).results(best)
+
+
+def fresh_seeds(race: RaceResult, metric: str) -> FreshSeeds:
+    """Sum up for people how the finalists did on fresh seeds."""
+    rows = [
+        SeedRow(
+            one.trial.number,
+            one.trial.proposal.recipe,
+            one.values(metric),
+            one.mean(metric),
+            one.spread(metric),
+            one.stopped,
+        )
+        for one in race.standings
+    ]
+    return FreshSeeds(rows, race.best_run(metric).proposal.replicate, race.luck)
 
 
 def _each_once(trials: list[Trial]) -> list[Trial]:
-    return list({trial.number: trial for trial in trials}.values())
+    return list({trial.key: trial for trial in trials}.values())

@@ -11,10 +11,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from search import __version__
+from search.config.space import Space
 from search.data.split import SPLITS, SplitRule
 from search.data.table import DataSet, read_folder
 from search.data.threads import Progress
 from search.driver.driver import Driver
+from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
 from search.driver.request import Request
 from search.driver.view import View
@@ -160,9 +162,8 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     study.hold_to({"space": space.digest(), "pictures": data.fingerprint, "most head epochs": most_head})
     request.study_file.write(space, data.fingerprint, sizes(data))
     tracking = _tracking(request, data, study)
-    timeout_s = space.budget.timeout_s
-    deadline = started + timeout_s if timeout_s else None
-    scheduler = _scheduler(request, study, deadline)
+    search_until, deadline = _deadlines(space, started)
+    scheduler = _scheduler(request, study, search_until)
     tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
     recorder = Recorder(study, tracking, tags)
     with open_view(scheduler.trials, deadline) as view:
@@ -171,12 +172,24 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
         executor = InlineExecutor(plan, view.progress)
         _check_networks(request, executor)
         metric = space.objective.metric
-        Driver(scheduler, executor, recorder, view, metric, deadline, stop).run()
+        Driver(scheduler, executor, recorder, view, metric, search_until, stop).run()
+        race = None
+        if not stop.is_set():
+            race = race_finalists(space, scheduler, executor, recorder, view, deadline, stop)
         stopped = stop.is_set()
-        results = None if stopped else finish(request, data, scheduler, executor, tracking, view)
+        results = None if stopped else finish(request, data, scheduler, executor, tracking, view, race)
     programs = executor.submit("compiled").result()
     executor.close()
     return _close(tracking, scheduler, results, stopped, started, programs)
+
+
+def _deadlines(space: Space, started: float) -> tuple[float | None, float | None]:
+    """Give when the search ends and when the finalists do, on `time.monotonic`'s clock; None for never."""
+    timeout_s, finalists = space.budget.timeout_s, space.finalists
+    if timeout_s is None:
+        return None, None
+    kept_s = timeout_s * finalists.time_share if finalists.k else 0.0
+    return started + timeout_s - kept_s, started + timeout_s
 
 
 def _check_networks(request: Request, executor: Executor) -> None:

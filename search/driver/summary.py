@@ -4,10 +4,12 @@ import shlex
 import shutil
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from search.data.table import DataSet
+from search.driver.finish import fresh_seeds
 from search.driver.request import Request
 from search.driver.study import Outcome, sizes
 from search.scheduler.trial import Trial
@@ -27,6 +29,7 @@ def summary(request: Request, data: DataSet, outcome: Outcome) -> dict[str, Any]
         "trials": {state: states[state] for state in ("complete", "pruned", "failed", "paused", "running")},
         "best": _best(outcome.best) if outcome.best else None,
         "champion": _champion(request, outcome),
+        "finalists": _finalists(request, outcome),
         "baselines": _baselines(outcome),
         "left_out": [{"recipe": name, "reason": why} for name, why in request.file.left_out.items()],
         "stopped": outcome.stopped,
@@ -58,11 +61,23 @@ def _champion(request: Request, outcome: Outcome) -> dict[str, Any] | None:
         "name": request.file.space.study,
         "version": champion.version,
         "alias": champion.alias,
+        "trial": champion.trial.number,
+        "seed": champion.trial.proposal.replicate,
         "outcome": champion.outcome,
         "test_accuracy": champion.test.accuracy,
         "test_accuracy_interval": list(champion.test.interval),
         "test_loss": champion.test.loss,
     }
+
+
+def _finalists(request: Request, outcome: Outcome) -> dict[str, Any] | None:
+    """How the best trials did on fresh seeds, the winner first."""
+    if outcome.results is None or outcome.results.race is None:
+        return None
+    found = fresh_seeds(outcome.results.race, request.file.space.objective.metric)
+    rows = [asdict(row) for row in found.rows]
+    runs = [run for one in outcome.results.race.standings for run in one.runs]
+    return {"rows": rows, "luck": found.luck, "epochs_run": sum(run.epochs_run for run in runs)}
 
 
 def _baselines(outcome: Outcome) -> list[dict[str, Any]]:
@@ -122,10 +137,24 @@ def _best_text(found: dict[str, Any]) -> list[str]:
         low, high = champion["test_accuracy_interval"]
         accuracy = f"{champion['test_accuracy']:.2%} [{low:.2%}, {high:.2%}]"
         lines.append(f"  test: loss {champion['test_loss']:.4f}, accuracy {accuracy}")
+    lines += _finalists_text(found["finalists"]) if found["finalists"] else []
     lines += [_baseline_text(row) for row in found["baselines"]]
     if champion:
         version = f" version {champion['version']}" if champion["version"] else ""
         lines.append(f"champion {champion['name']}{version}: {champion['outcome']}")
+    return lines
+
+
+def _finalists_text(found: dict[str, Any]) -> list[str]:
+    lines = []
+    for row in found["rows"]:
+        spread = "" if row["spread"] is None else f", spread {row['spread']:.4f}"
+        mean = "no run" if row["mean"] is None else f"mean {row['mean']:.4f}{spread}"
+        stopped = f"; {row['stopped']}" if row["stopped"] else ""
+        lines.append(f"finalist {row['trial']}: {mean} over {len(row['values'])} fresh seeds{stopped}")
+    if found["luck"] is not None:
+        chance = f"{found['luck']:.0%} by Welch's t-test"
+        lines.append(f"  the chance that the first two are in the wrong order: {chance}")
     return lines
 
 
@@ -138,7 +167,7 @@ def _baseline_text(row: dict[str, Any]) -> str:
     low, high = row["champion_ahead_interval"]
     ahead = f"{100 * row['champion_ahead']:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
     test = f"test loss {row['test_loss']:.4f}, accuracy {row['test_accuracy']:.2%}"
-    return f"{text}, {test}; best trial ahead by {ahead}"
+    return f"{text}, {test}; champion ahead by {ahead}"
 
 
 def _validation_text(row: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from optuna.trial import TrialState, create_trial
 from search.config.space import Space
 from search.errors import StudyError
 from search.recorder.stored_trial import OPTUNA_STATES, facts_of, read_trial
+from search.scheduler.race import RaceResult
 from search.scheduler.trial import Proposal, Trial
 from search.urls import without_password
 
@@ -129,6 +130,21 @@ class StoredStudy:
         value = trial.value(self._metric) if trial.state == "complete" else None
         self._study.tell(trial.number, value, state=OPTUNA_STATES[trial.state])
         trial.is_open = False
+
+    def note_finalists(self, result: RaceResult, metric: str) -> None:
+        """Note how the finalists did on fresh seeds. Optuna takes nothing more for a trial that is over."""
+        rows = [
+            {
+                "trial": one.trial.number,
+                "values": one.values(metric),
+                "mean": one.mean(metric),
+                "spread": one.spread(metric),
+                "stopped": one.stopped,
+            }
+            for one in result.standings
+        ]
+        self._study.set_user_attr("finalists", rows)
+        self._study.set_user_attr("finalists_luck", result.luck)
 
     def _set(self, trial: Trial, facts: Mapping[str, Any]) -> None:
         handle = self._handle(trial)

@@ -7,6 +7,7 @@ from typing import Any
 from search.config.trial_config import STAGES, TrialConfig
 from search.recorder.optuna_half import StoredStudy
 from search.recorder.tracking import Status, Tracking
+from search.scheduler.race import RaceResult
 from search.scheduler.trial import Proposal, State, Trial
 from search.training.segment import Epoch
 
@@ -33,8 +34,10 @@ class Recorder:
         self._ending: deque[tuple[Trial, float]] = deque()
 
     def add(self, proposal: Proposal) -> Trial:
-        """Store a proposal, which makes it a trial."""
-        return self._study.add(proposal)
+        """Store a proposal, which makes it a trial. A run on a fresh seed is none: only MLflow knows it."""
+        if proposal.repeats is None:
+            return self._study.add(proposal)
+        return Trial(proposal.repeats, proposal, started_ms=time.time_ns() // 1_000_000)
 
     def begin(self, trial: Trial) -> None:
         """Open a trial's run, or take it up again."""
@@ -46,34 +49,33 @@ class Recorder:
         params: dict[str, Any] = dict(trial.config.flat())
         if trial.config.tunes:
             params["tune.lr"] = trial.config.lr("tune")
-        self._tracking.start_trial(trial.number, run_name(trial), params, tags, trial.started_ms)
+        self._tracking.start_trial(trial.key, run_name(trial), params, tags, trial.started_ms)
 
     def epoch(self, trial: Trial, epoch: Epoch, steps: list[int], metric: str) -> None:
         """Record an epoch at its steps; the first one also stands for the boundary, where it has one."""
-        self._study.report(trial, steps, epoch.metrics[metric])
+        if trial.proposal.repeats is None:
+            self._study.report(trial, steps, epoch.metrics[metric])
         facts = {"seconds": epoch.seconds, "pictures_per_s": epoch.pictures_per_s}
         for step in steps:
-            self._tracking.log_epoch(trial.number, step, epoch.time_ms, {**epoch.metrics, **facts})
+            self._tracking.log_epoch(trial.key, step, epoch.time_ms, {**epoch.metrics, **facts})
         if epoch.epoch == 1:
             trained = {
                 f"{epoch.stage}.trained_layers": epoch.trained_layers,
                 f"{epoch.stage}.trained_parameters": epoch.trained_parameters,
             }
-            self._tracking.log_params(trial.number, trained)
-            self._tracking.tag_trial(trial.number, {"search.stage": epoch.stage})
+            self._tracking.log_params(trial.key, trained)
+            self._tracking.tag_trial(trial.key, {"search.stage": epoch.stage})
         self.close_ended()
 
     def pause(self, trial: Trial) -> None:
         """Record that a trial is paused: its run and its Optuna trial stay open."""
         self._study.pause(trial)
-        self._tracking.tag_trial(
-            trial.number, {"search.state": "paused", "search.reason": trial.reason or ""}
-        )
+        self._tracking.tag_trial(trial.key, {"search.state": "paused", "search.reason": trial.reason or ""})
 
     def promote(self, trial: Trial) -> None:
         """Record that a paused trial is taken up again."""
         self._study.promote(trial)
-        self._tracking.tag_trial(trial.number, {"search.state": "running", "search.reason": ""})
+        self._tracking.tag_trial(trial.key, {"search.state": "running", "search.reason": ""})
 
     def end(self, trial: Trial) -> None:
         """Record how a trial ended."""
@@ -86,9 +88,22 @@ class Recorder:
             metrics = {f"best_{name}": value for name, value in trial.outcome.metrics.items()}
             metrics |= {"epochs_run": trial.outcome.epochs_run, "epochs_reused": trial.outcome.epochs_reused}
             metrics["trial_seconds"] = trial.outcome.seconds
-        self._tracking.end_trial(trial.number, _STATUS[trial.state], _end_ms(trial), tags, metrics)
-        self._study.end(trial)
-        self.close(trial)
+        self._tracking.end_trial(trial.key, _STATUS[trial.state], _end_ms(trial), tags, metrics)
+        if trial.proposal.repeats is None:
+            self._study.end(trial)
+            self.close(trial)
+
+    def finalists(self, result: RaceResult, metric: str) -> None:
+        """Record how the finalists did on fresh seeds: all of it in the study, its figures in their runs."""
+        self._study.note_finalists(result, metric)
+        for one in result.standings:
+            facts = {
+                "search.finalist_mean": one.mean(metric),
+                "search.finalist_spread": one.spread(metric),
+                "search.finalist_stopped": one.stopped,
+            }
+            tags = {name: str(value) for name, value in facts.items() if value is not None}
+            self._tracking.tag_trial(one.trial.key, tags)
 
     def close(self, trial: Trial) -> None:
         """Close a trial that has ended, as soon as its run is known."""
@@ -99,7 +114,7 @@ class Recorder:
         """Close in Optuna what has ended and either knows its run or has waited long enough."""
         while self._ending:
             trial, since = self._ending[0]
-            trial.run_id = self._tracking.run_id(trial.number)
+            trial.run_id = self._tracking.run_id(trial.key)
             if trial.run_id is None and time.monotonic() - since < wait_s:
                 return
             self._study.close(trial)
@@ -117,7 +132,8 @@ def run_name(trial: Trial) -> str:
     config: TrialConfig = trial.config
     depth = f"u{config.unfreeze:g}" if isinstance(config.unfreeze, float) else f"u {config.unfreeze}"
     recipe = f" {trial.proposal.recipe}" if trial.proposal.recipe else ""
-    return f"{trial.number:04} {config.backbone} {depth}{recipe}"
+    seed = f" seed {trial.proposal.replicate}" if trial.proposal.replicate else ""
+    return f"{trial.number:04} {config.backbone} {depth}{recipe}{seed}"
 
 
 def _end_ms(trial: Trial) -> int:

@@ -52,7 +52,7 @@ class Sender:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.run_ids: dict[int | None, str] = {}
+        self.run_ids: dict[int | str | None, str] = {}
         self._client: MlflowClient | None = None
         self._experiment_id: str | None = None
         self._data: Record | None = None
@@ -88,7 +88,7 @@ class Sender:
             refused += [(record, answer) for record, answer in answers if answer is not None]
         return refused
 
-    def _try(self, number: int | None, records: Sequence[Record]) -> str | None:
+    def _try(self, number: int | str | None, records: Sequence[Record]) -> str | None:
         """Send the records of one run; give the reason if they can never be taken."""
         from mlflow.exceptions import MlflowException
 
@@ -103,7 +103,7 @@ class Sender:
             return str(error)
         return None
 
-    def _update_run(self, number: int | None, records: Sequence[Record]) -> None:
+    def _update_run(self, number: int | str | None, records: Sequence[Record]) -> None:
         start = _last(records, "start")
         run_id = self._found_run(number) or self._create_run(number, start)
         self._log_values(run_id, number, records)
@@ -117,7 +117,7 @@ class Sender:
                 self._log_artifacts(run_id, record)
         self._set_status(run_id, _last(records, "start", "end"))
 
-    def _log_values(self, run_id: str, number: int | None, records: Sequence[Record]) -> None:
+    def _log_values(self, run_id: str, number: int | str | None, records: Sequence[Record]) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         tags, params = _merged(records, "tags"), _merged(records, "params")
@@ -175,7 +175,7 @@ class Sender:
         else:
             self._open().update_run(run_id, status="RUNNING", name=record["name"])
 
-    def _found_run(self, number: int | None) -> str | None:
+    def _found_run(self, number: int | str | None) -> str | None:
         if not self.run_ids:
             self.run_ids.update((_number_of(run), run.info.run_id) for run in self._list_runs())
         return self.run_ids.get(number)
@@ -194,7 +194,7 @@ class Sender:
             if not token:
                 return page
 
-    def _create_run(self, number: int | None, start: Record | None) -> str:
+    def _create_run(self, number: int | str | None, start: Record | None) -> str:
         tags = {
             "mlflow.source.name": "search.run",
             "mlflow.source.type": "LOCAL",
@@ -203,7 +203,9 @@ class Sender:
         }
         if number is not None:
             tags["mlflow.parentRunId"] = self._found_run(None) or self._create_run(None, None)
-            tags["search.trial"] = str(number)
+            tags |= _tags_of(number)
+        else:
+            tags["search.role"] = "study"
         run = self._open().create_run(
             self._experiment(),
             start_time=start["time_ms"] if start else None,
@@ -240,13 +242,23 @@ class Sender:
         self._experiment_id = None
 
 
-def _parent_first(number: int | None) -> int:
-    return -1 if number is None else number
+def _parent_first(number: int | str | None) -> tuple[bool, str]:
+    return number is not None, str(number)
 
 
-def _number_of(run: "Run") -> int | None:
-    text = run.data.tags.get("search.trial")
-    return None if text is None else int(text)
+def _tags_of(number: int | str) -> dict[str, str]:
+    """Tags by which a run is found: of a trial, or `7/2` of trial 7 on its second fresh seed."""
+    if isinstance(number, int):
+        return {"search.trial": str(number), "search.role": "trial"}
+    finalist, _, replicate = number.partition("/")
+    return {"search.finalist": finalist, "search.replicate": replicate, "search.role": "finalist"}
+
+
+def _number_of(run: "Run") -> int | str | None:
+    tags = run.data.tags
+    if "search.replicate" in tags:
+        return f"{tags['search.finalist']}/{tags['search.replicate']}"
+    return int(tags["search.trial"]) if "search.trial" in tags else None
 
 
 def _last(records: Sequence[Record], *kinds: str) -> Record | None:

@@ -28,6 +28,42 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class SeedRow:
+    """A finalist on fresh seeds.
+
+    Attributes:
+        trial: Number of its trial.
+        recipe: The recipe's name, None for a trial of the search.
+        values: The objective of each complete run, by seed.
+        mean: Their mean, None without a run.
+        spread: Their standard deviation, None with fewer than two runs.
+        stopped: Why it ran no more, or None.
+    """
+
+    trial: int
+    recipe: str | None
+    values: Sequence[float]
+    mean: float | None
+    spread: float | None
+    stopped: str | None
+
+
+@dataclass(frozen=True)
+class FreshSeeds:
+    """How the best trials did when they were run again on fresh seeds.
+
+    Attributes:
+        rows: The finalists, the winner first.
+        kept: The winner's seed whose model is registered, from 1.
+        luck: The chance that the first two are in the wrong order: the p value of Welch's t-test, one-sided.
+    """
+
+    rows: Sequence[SeedRow]
+    kept: int
+    luck: float | None
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that a card says, as plain values.
 
@@ -46,6 +82,7 @@ class Facts:
         baselines: The recipes on the same test pictures.
         versions: Versions of the libraries that trained it, by name.
         objective: The metric by which it was chosen.
+        seeds: How it and its rivals did on fresh seeds; None where they were not run again.
     """
 
     name: str
@@ -62,6 +99,7 @@ class Facts:
     baselines: Sequence[Baseline]
     versions: Mapping[str, str]
     objective: str = "val_loss"
+    seeds: FreshSeeds | None = None
 
 
 def model_card(facts: Facts) -> str:
@@ -69,6 +107,7 @@ def model_card(facts: Facts) -> str:
     parts = [
         f"# {facts.name}\n\n{_summary(facts)}",
         f"## How good it is\n\n{_scores(facts)}",
+        f"## On fresh seeds\n\n{_seeds(facts)}",
         f"## Beside the recipes\n\n{_baselines(facts)}",
         f"## How it was trained\n\n{_table(('parameter', 'value'), facts.params.items())}",
         f"## Data\n\n{_data(facts)}",
@@ -98,6 +137,34 @@ def _scores(facts: Facts) -> str:
         "The trial was chosen by the validation split, so its figures there are too good; the test split "
         "took no part in the choice. Intervals are Wilson's."
     )
+
+
+def _seeds(facts: Facts) -> str:
+    if facts.seeds is None:
+        return "Its settings were not run again on other seeds, so a part of its figures may be luck."
+    rows = [
+        (
+            f"{row.trial}" + (f" (`{row.recipe}`)" if row.recipe else ""),
+            len(row.values),
+            _number(row.mean),
+            _number(row.spread),
+            row.stopped or "",
+        )
+        for row in facts.seeds.rows
+    ]
+    luck = facts.seeds.luck
+    chance = "" if luck is None else f" The chance that the first two are in the wrong order is {luck:.0%}"
+    test = "" if luck is None else " (Welch's t-test, one-sided)."
+    return (
+        f"{_table(('trial', 'runs', f'mean {facts.objective}', 'spread', 'stopped since'), rows)}\n\n"
+        "The best trials were run again from their beginning with other initial weights, order and dropout; "
+        f"the best mean won, and of its runs that of seed {facts.seeds.kept} is kept, which had the best "
+        f"{facts.objective}. Spread is the standard deviation over runs.{chance}{test}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def _baselines(facts: Facts) -> str:

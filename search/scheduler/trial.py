@@ -23,6 +23,8 @@ class Proposal:
         recipe: The recipe's name, None for a trial of the search.
         continues: The number of the closed trial that it takes up, from its checkpoint; None for a new one.
         promotions: How that trial and its promotion now got past each rung.
+        repeats: The number of the trial that it runs again on a fresh seed; None for a trial of the study.
+        replicate: Which fresh seed, from 1; 0 in the search.
     """
 
     config: TrialConfig
@@ -31,6 +33,8 @@ class Proposal:
     recipe: str | None = None
     continues: int | None = None
     promotions: tuple[Way, ...] = ()
+    repeats: int | None = None
+    replicate: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Trial:
     """A trial and what is known of it so far.
 
     Attributes:
-        number: Optuna's number.
+        number: Optuna's number; of a run on a fresh seed, that of the trial that it repeats.
         proposal: What it is.
         state: Where it stands.
         epochs: What each epoch gave, by stage; of a stored trial that is over or paused, the objective only.
@@ -97,6 +101,12 @@ class Trial:
     def config(self) -> TrialConfig:
         """Its settings."""
         return self.proposal.config
+
+    @property
+    def key(self) -> int | str:
+        """What it is known by: its number, or `7/2` where it runs trial 7 again on the second fresh seed."""
+        replicate = self.proposal.replicate
+        return f"{self.number}/{replicate}" if replicate else self.number
 
     @property
     def stage(self) -> Stage:
@@ -183,5 +193,6 @@ class Trial:
             head_epochs=len(self.epochs["head"]),
             metric=metric,
             study_seed=study_seed,
+            replicate=self.proposal.replicate,
             owner=owner,
         )

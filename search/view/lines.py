@@ -42,4 +42,6 @@ def estimate_text(found: Estimate) -> str:
     what = "a trial" if found.trials is None else f"{found.trials} trials"
     limit = f", at most {duration_text(found.timeout_s)} by --timeout" if found.timeout_s else ""
     lines.append(f"time: about {duration_text(found.seconds)} for {what} before pruning{limit}")
+    if found.finalists_s:
+        lines.append(f"finalists: about {duration_text(found.finalists_s)} more, if none stops early")
     return "\n".join([*lines, f"disk: about {found.disk_bytes / 1e6:.0f} MB"])

@@ -42,7 +42,7 @@ class LiveView:
         deadline: float | None,
     ) -> None:
         self._study, self._metric, self._most_trials, self._deadline = study, metric, most_trials, deadline
-        self._trials = {trial.number: trial for trial in trials}
+        self._trials: dict[int | str, Trial] = {trial.key: trial for trial in trials}
         self._resumed, self._now, self._share = 0, "", 0.0
         self._started, self._ended_here = time.monotonic(), 0
         self._live = Live(console=console, get_renderable=self._drawn, refresh_per_second=4, transient=False)
@@ -62,7 +62,7 @@ class LiveView:
 
     def began(self, trial: Trial, resumed: bool) -> None:
         """Show a trial that begins or goes on."""
-        self._trials[trial.number] = trial
+        self._trials[trial.key] = trial
         self._resumed += resumed
 
     def progress(self, stage: Stage, epoch: int, share: float) -> None:
@@ -71,14 +71,14 @@ class LiveView:
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:
         """Show what an epoch gave."""
-        self._trials[trial.number] = trial
+        self._trials[trial.key] = trial
 
     def paused(self, trial: Trial) -> None:
         """Nothing to do: the table is drawn from the trials."""
 
     def promoted(self, trial: Trial) -> None:
         """Show a trial that goes on; a stored one is another object than at the start."""
-        self._trials[trial.number] = trial
+        self._trials[trial.key] = trial
 
     def ended(self, trial: Trial) -> None:
         """Count a trial that ended."""
@@ -100,7 +100,7 @@ class LiveView:
             last = epochs[-1] if epochs else None
             state = f"{trial.state}{' *' if trial is best else ''}"
             table.add_row(
-                str(trial.number),
+                str(trial.key),
                 settings_text(trial),
                 f"{last.stage} {last.epoch}" if last else "",
                 "" if value is None else f"{value:.4f}",
@@ -109,8 +109,9 @@ class LiveView:
         return table
 
     def _status(self) -> str:
-        states = Counter(trial.state for trial in list(self._trials.values()))
-        done = len(self._trials) - states["running"]
+        searched = self._searched()
+        states = Counter(trial.state for trial in searched)
+        done = len(searched) - states["running"]
         parts = [f"{done}/{self._most_trials or '?'} trials"]
         parts += [f"{states[state]} {state}" for state in ("paused", "pruned", "failed") if states[state]]
         if self._resumed:
@@ -130,12 +131,16 @@ class LiveView:
 
     def _best(self) -> Trial | None:
         best: Trial | None = None
-        for trial in list(self._trials.values()):
+        for trial in self._searched():
             value = trial.value(self._metric)
             if trial.state == "complete" and value is not None:
                 so_far = best.value(self._metric) if best else None
                 best = trial if better(self._metric, value, so_far) else best
         return best
+
+    def _searched(self) -> list[Trial]:
+        """The trials of the study, without the runs on fresh seeds."""
+        return [trial for trial in list(self._trials.values()) if not trial.proposal.replicate]
 
     def _bar(self) -> RenderableType:
         row = Table.grid(padding=(0, 1))

@@ -56,4 +56,6 @@ class PlainView:
     def _write(self, trial: Trial) -> None:
         recipe = f" [{trial.proposal.recipe}]" if trial.proposal.recipe else ""
         place = f"{trial.number + 1}/{self._most_trials or '?'}"
+        if trial.proposal.replicate:
+            place = f"seed {trial.proposal.replicate}"
         self.say(f"{place} trial {trial.number}{recipe} {settings_text(trial)}: {result_text(trial)}")

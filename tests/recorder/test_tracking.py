@@ -88,6 +88,25 @@ def test_a_study_stands_in_mlflow_as_a_parent_run_with_a_child_run_a_trial(study
     assert tracking.run_id(None) == parent.info.run_id
 
 
+def test_a_run_on_a_fresh_seed_stands_beside_that_of_its_trial_and_is_found_again(study: Study) -> None:
+    for _ in range(2):
+        tracking = study.open()
+        log_trial(tracking, 7, range(4, 8, 4))
+        tracking.start_trial("7/2", "trial 7 seed 2", {"head.lr": 1e-3}, {}, TIME_MS)
+        tracking.log_epoch("7/2", 4, TIME_MS, {"val_loss": 0.25})
+        tracking.end_trial("7/2", "FINISHED", TIME_MS + 100, {}, {})
+        assert tracking.close(PATIENCE_S) == 0
+        assert tracking.problems == []
+    client = study.stored.client
+    experiment = client.get_experiment_by_name(study.name)
+    assert experiment is not None
+    (found,) = client.search_runs([experiment.experiment_id], "tags.`search.role` = 'finalist'")
+    assert (found.data.tags["search.finalist"], found.data.tags["search.replicate"]) == ("7", "2")
+    assert found.data.metrics == {"val_loss": 0.25}
+    assert found.info.run_id == tracking.run_id("7/2") != tracking.run_id(7)
+    assert len(client.search_runs([experiment.experiment_id], "tags.`search.role` = 'trial'")) == 1
+
+
 def test_a_study_that_goes_on_replays_its_epochs_without_doubling_anything(study: Study) -> None:
     for start in range(3):
         tracking = study.open()

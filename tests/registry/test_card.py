@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from search.registry.card import Baseline, Facts, model_card
+from search.registry.card import Baseline, Facts, FreshSeeds, SeedRow, model_card
 from search.registry.scores import Difference, Score
 
 FACTS = Facts(
@@ -31,6 +31,20 @@ def test_the_card_shows_each_recipe_with_the_paired_difference() -> None:
     row = "| `tutorial_tenth` | 96.00% | 93.90% to 97.40% | 0.0951 | +1.00 (-0.40 to +2.51) |"
     assert row in model_card(FACTS)
     assert "No recipe was run in this study." in model_card(replace(FACTS, baselines=[]))
+
+
+def test_the_card_shows_how_the_finalists_did_on_fresh_seeds() -> None:
+    rows = [
+        SeedRow(7, None, [0.1, 0.2], 0.15, 0.0707, None),
+        SeedRow(0, "tutorial_tenth", [0.9], 0.9, None, "seed 2 failed"),
+    ]
+    card = model_card(replace(FACTS, seeds=FreshSeeds(rows, kept=2, luck=0.124)))
+    assert "| 7 | 2 | 0.1500 | 0.0707 |  |" in card
+    assert "| 0 (`tutorial_tenth`) | 1 | 0.9000 |  | seed 2 failed |" in card
+    assert "its runs that of seed 2 is kept" in card
+    assert "wrong order is 12% (Welch's t-test, one-sided)." in card
+    assert "wrong order" not in model_card(replace(FACTS, seeds=FreshSeeds(rows, kept=2, luck=None)))
+    assert "may be luck" in model_card(FACTS)
 
 
 def test_the_card_says_what_the_model_is_and_how_to_load_it() -> None:

@@ -17,6 +17,7 @@ data: {source: small}
 pruner: {name: median, startup_trials: 1}
 sampler: {name: tpe, startup_trials: 2}
 budget: {trials: 5}
+finalists: {k: 0}
 fixed: {backbone: mobilenet_025, weights: shapes, image_size: 32, batch_size: 16}
 free:
   unfreeze: {float: [0.0, 1.0], step: 0.5}

@@ -98,6 +98,7 @@ def test_help_answers_at_once_and_names_every_option(command: Any) -> None:
         "data",
         "trials",
         "timeout",
+        "finalists",
         "seed",
         "storage",
         "tracking-uri",

@@ -217,13 +217,14 @@ def test_fresh_asks_and_discards(done: tuple[Any, dict[str, Any]], tmp_path: Pat
 
 
 def test_a_dry_run_trains_nothing(command: Any) -> None:
-    done = command.run("--dry-run")
+    done = command.run("--dry-run", "--finalists", "2")
     assert done.returncode == 0, done.stderr
     for text in (
         '"study": "small"',
         "cats",
         "ms a picture forward",
         "time: about",
+        "finalists: about",
         "disk: about",
         "nothing was trained",
     ):

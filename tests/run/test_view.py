@@ -1,6 +1,7 @@
 """What people see of a running study."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -75,6 +76,17 @@ def test_the_table_shows_the_last_trials_the_best_and_the_counts() -> None:
     rows = [line for line in text.splitlines() if "mobilenet_v2" in line]
     assert len(rows) == 12
     assert "running" in rows[-1]
+
+
+def test_a_run_on_a_fresh_seed_is_shown_and_is_no_trial_of_the_study() -> None:
+    trials = [trial_of(0, [0.4], "complete"), trial_of(1, [0.3], "paused"), trial_of(0, [0.1], "complete")]
+    trials[2].proposal = replace(trials[2].proposal, repeats=0, replicate=2)
+    text = drawn(trials)
+    assert "2/20 trials, 1 paused, best 0: val_loss 0.4000" in text
+    assert "0/2" in text
+    stream = io.StringIO()
+    PlainView(stream, 5).ended(trials[2])
+    assert stream.getvalue().startswith("seed 2 trial 0 mobilenet_v2")
 
 
 def test_an_empty_study_can_be_drawn() -> None:

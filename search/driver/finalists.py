@@ -1,0 +1,49 @@
+"""Finalists: the best few trials run again on fresh seeds after the search."""
+
+import threading
+import time
+
+from search.config.space import Space
+from search.driver.driver import Driver
+from search.driver.view import View
+from search.executor.executor import Executor
+from search.recorder.recorder import Recorder
+from search.scheduler.race import Race, RaceResult, finalists_of
+from search.scheduler.scheduler import Scheduler
+
+
+def race_finalists(
+    space: Space,
+    scheduler: Scheduler,
+    executor: Executor,
+    recorder: Recorder,
+    view: View,
+    deadline: float | None,
+    stop: threading.Event,
+) -> RaceResult | None:
+    """Let the best trials of a study race.
+
+    Args:
+        space: Says how many, and on how many seeds.
+        scheduler: Knows the trials.
+        executor: Does the work.
+        recorder: Records.
+        view: Watches.
+        deadline: When no segment may start any more, on `time.monotonic`'s clock; None for never.
+        stop: Set from outside.
+
+    Returns:
+        How it ended; None where there was no finalist or no run came to its end.
+    """
+    metric = space.objective.metric
+    few = list(finalists_of(scheduler.trials, space.finalists.k, metric))
+    if not few:
+        return None
+    view.say(f"finalists on fresh seeds: trials {', '.join(str(trial.number) for trial in few)}")
+    left = None if deadline is None else lambda: deadline - time.monotonic()
+    race = Race(scheduler, few, space.finalists.seeds, metric, left)
+    Driver(race, executor, recorder, view, metric, deadline, stop).run()
+    result = race.result()
+    if result is not None:
+        recorder.finalists(result, metric)
+    return result

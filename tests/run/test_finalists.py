@@ -1,0 +1,51 @@
+"""Finalists through the command: fresh seeds, the champion they make, and what is kept of them."""
+
+from typing import Any
+
+import optuna
+import pytest
+from command import Command
+from mlflow import MlflowClient
+from reading import epochs_trained, trials_of
+
+pytestmark = pytest.mark.slow
+
+OPTIONS = ("--trials", "3", "--finalists", "2", "--set", "finalists.seeds=2")
+
+
+def test_finalists_run_on_fresh_seeds_and_the_best_mean_becomes_champion(command: Command) -> None:
+    summary = command.summary(*OPTIONS)
+    found: dict[str, Any] = summary["finalists"]
+    rows = found["rows"]
+    best_two = sorted(trials_of(command.home), key=lambda trial: trial.value)[:2]
+
+    assert {row["trial"] for row in rows} == {trial.number for trial in best_two}
+    winner = rows[0]
+    assert len(winner["values"]) == 2
+    assert winner["values"] != [trials_of(command.home)[winner["trial"]].value] * 2
+    assert winner["mean"] == pytest.approx(sum(winner["values"]) / 2)
+    assert summary["champion"]["trial"] == winner["trial"]
+    assert winner["values"][summary["champion"]["seed"] - 1] == min(winner["values"])
+    # nothing of it is a trial of the study
+    assert len(trials_of(command.home)) == 3
+    study = optuna.load_study(study_name="small", storage=f"sqlite:///{command.home / 'optuna.db'}")
+    assert study.user_attrs["finalists"][0]["values"] == winner["values"]
+
+    client = MlflowClient(f"sqlite:///{command.home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`search.role` = 'finalist'")
+    assert sorted(run.data.tags["search.replicate"] for run in runs) == ["1", "1", "2", "2"][: len(runs)]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    version = client.get_model_version_by_alias("small", "champion")
+    kept = client.get_run(str(version.run_id))
+    assert kept.data.tags["search.finalist"] == str(winner["trial"])
+    assert kept.data.metrics["best_val_loss"] == min(winner["values"])
+    assert "On fresh seeds" in version.description
+
+    trained = epochs_trained(command.home)
+    again = command.summary(*OPTIONS)
+    assert again["finalists"]["rows"] == rows
+    assert again["champion"]["version"] == summary["champion"]["version"]
+    assert epochs_trained(command.home) == trained
+    assert len(client.search_runs([experiment.experiment_id])) == 1 + 3 + len(runs)

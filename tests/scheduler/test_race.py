@@ -1,0 +1,151 @@
+"""Finalists on fresh seeds: who runs, who stops, who wins, and how sure that is."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from search.config.space import Space
+from search.config.trial_config import Stage
+from search.scheduler.race import Race, finalists_of
+from search.scheduler.trial import Trial
+
+MakeSpace = Callable[..., Space]
+FREE: dict[str, Any] = {"dropout": {"float": [0.0, 0.5]}}
+FIXED: dict[str, Any] = {"backbone": "a", "head.epochs": 1, "tune.epochs": 2}
+METRIC = "val_loss"
+
+
+@pytest.fixture
+def study(make_space: MakeSpace, fake_study: Any) -> Any:
+    """A study of four trials; the second one is the best, the third failed."""
+    searched = [0.4, 0.1, 0.0, 0.2]
+    space = make_space(FREE, FIXED, seed=7)
+    study = fake_study(space, lambda t, s, e: searched[t.number], most_trials=4)
+    while (trial := study.begin()) is not None:
+        while trial.state == "running":
+            study.step(trial)
+            if trial.number == 2:
+                study.end(trial, "failed", "its loss is NaN")
+    return study
+
+
+def run(race: Race, values: Mapping[int, list[float]], limit: int = 99) -> list[str]:
+    """Run a race; a value below zero fails. Gives the runs in their order."""
+    order = []
+    while len(order) < limit and (proposal := race.next_trial()) is not None:
+        assert proposal.repeats is not None
+        trial = Trial(proposal.repeats, proposal, 0)
+        race.begin(trial)
+        order.append(str(trial.key))
+        value = values[trial.number][proposal.replicate - 1]
+        while (segment := race.next_segment(trial)) is not None:
+            assert segment.replicate == proposal.replicate
+            race.observe(trial, _epoch(segment.stage, segment.until, value))
+        trial.end("failed" if value < 0 else "complete", "its loss is NaN" if value < 0 else None, METRIC)
+        race.end(trial)
+    return order
+
+
+def _epoch(stage: Stage, number: int, value: float) -> Any:
+    from search.training.segment import Epoch
+
+    return Epoch(stage, number, {METRIC: value}, 1.0, 1.0, 0)
+
+
+def race_of(study: Any, k: int = 3, n_seeds: int = 3, seconds_left: Any = None) -> Race:
+    few = list(finalists_of(study.trials, k, METRIC))
+    return Race(study.scheduler, few, n_seeds, METRIC, seconds_left)
+
+
+def test_the_best_complete_trials_are_the_finalists(study: Any) -> None:
+    assert [trial.number for trial in finalists_of(study.trials, 2, METRIC)] == [1, 3]
+    assert [trial.number for trial in finalists_of(study.trials, 9, METRIC)] == [1, 3, 0]
+    assert list(finalists_of(study.trials, 0, METRIC)) == []
+
+
+def test_finalists_take_turns_and_the_best_mean_wins(study: Any) -> None:
+    race = race_of(study)
+    order = run(race, {1: [0.30, 0.20, 0.25], 3: [0.22, 0.26, 0.21], 0: [0.24, 0.27, 0.28]})
+    result = race.result()
+
+    assert order == ["1/1", "3/1", "0/1", "1/2", "3/2", "0/2", "1/3", "3/3", "0/3"]
+    assert result is not None
+    assert [one.trial.number for one in result.standings] == [3, 1, 0]
+    assert result.standings[0].mean(METRIC) == pytest.approx(0.23)
+    assert result.standings[0].spread(METRIC) == pytest.approx(0.0264575)
+    # of the winner, the seed with the best value
+    assert result.best_run(METRIC).key == "3/3"
+
+
+def test_one_that_can_no_longer_have_the_best_mean_stops(study: Any) -> None:
+    race = race_of(study)
+    order = run(race, {1: [0.12, 0.12, 0.12], 3: [0.125, 0.125, 0.125], 0: [0.9, 0.1, 0.1]})
+    result = race.result()
+
+    # (0.9 + 0.1 + 0.1) / 3 with the study's best value for what is missing, against 0.12 three times
+    assert order == ["1/1", "3/1", "0/1", "1/2", "3/2", "1/3", "3/3"]
+    assert result is not None
+    assert result.standings[2].stopped == "its mean can no longer be better than that of trial 1"
+    assert [len(one.runs) for one in result.standings] == [3, 3, 1]
+
+
+def test_one_that_may_yet_have_the_best_mean_goes_on(study: Any) -> None:
+    race = race_of(study, k=2)
+    # with 0.1 twice, 0.25 would still come to 0.15
+    assert len(run(race, {1: [0.16, 0.16, 0.16], 3: [0.25, 0.2, 0.2]})) == 5
+
+
+def test_a_run_that_fails_takes_its_finalist_out(study: Any) -> None:
+    race = race_of(study, k=2)
+    order = run(race, {1: [0.1, -1.0, 0.1], 3: [0.5, 0.5, 0.5]})
+    result = race.result()
+
+    assert "1/3" not in order
+    assert result is not None
+    assert [one.trial.number for one in result.standings] == [3, 1]
+    assert result.standings[1].stopped == "seed 2 failed: its loss is NaN"
+
+
+def test_no_run_starts_for_which_there_is_no_time(study: Any) -> None:
+    left = [2.9]
+    assert run(race_of(study, seconds_left=lambda: left[0]), {}) == []
+    assert race_of(study).result() is None
+    left[0] = 3.0
+    race = race_of(study, k=2, seconds_left=lambda: left[0])
+    order = run(race, {1: [0.2] * 3, 3: [0.21] * 3}, limit=3)
+    assert order == ["1/1", "3/1", "1/2"]
+    result = race.result()
+    # where time runs out, those with the most runs are ranked
+    assert result is not None
+    assert [one.trial.number for one in result.standings] == [1, 3]
+
+
+def test_the_chance_of_luck_is_that_of_welchs_test(study: Any) -> None:
+    from scipy.stats import ttest_ind
+
+    values = {1: [0.30, 0.20, 0.25], 3: [0.22, 0.26, 0.21]}
+    race = race_of(study, k=2)
+    run(race, values)
+    result = race.result()
+    assert result is not None
+    assert result.luck == pytest.approx(ttest_ind(values[3], values[1], equal_var=False).pvalue / 2)
+    assert 0.0 < result.luck < 0.5
+
+
+@pytest.mark.parametrize(("k", "n_seeds"), [(1, 3), (2, 1)])
+def test_with_one_finalist_or_one_seed_nobody_knows_the_chance(study: Any, k: int, n_seeds: int) -> None:
+    race = race_of(study, k, n_seeds)
+    run(race, {1: [0.2, 0.3, 0.25], 3: [0.21]})
+    result = race.result()
+    assert result is not None
+    assert result.luck is None
+    assert (result.standings[0].spread(METRIC) is None) == (n_seeds == 1)
+
+
+def test_equal_values_have_no_chance(study: Any) -> None:
+    race = race_of(study, k=2)
+    run(race, {1: [0.2] * 3, 3: [0.2] * 3})
+    result = race.result()
+    assert result is not None
+    assert (result.luck, result.best_run(METRIC).key) == (None, "1/1")
