@@ -204,6 +204,20 @@ class Finalists(_Section):
     )
 
 
+class Constraints(_Section):
+    """What the champion must keep. A point that breaks one is not trained."""
+
+    parameters: float | None = Field(default=None, gt=0, description="most numbers in the network")
+    latency_ms: float | None = Field(
+        default=None, gt=0, description="longest time for one picture on this machine, milliseconds"
+    )
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that the file sets, by name."""
+        return self.model_dump(exclude_none=True)
+
+
 class Reuse(_Section):
     """What is stored of the work, and whether it is taken up again."""
 
@@ -261,6 +275,7 @@ class Space(_Section):
     pruner: Pruner = Pruner()
     budget: Budget = Budget()
     finalists: Finalists = Finalists()
+    constraints: Constraints = Constraints()
     seed: int = Field(default=0, ge=0, description="the study's seed, from which all others derive")
     fixed: Fixed = Field(default_factory=Fixed)
     free: Free = Field(default_factory=Free)

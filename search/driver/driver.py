@@ -4,7 +4,9 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 
+from search.driver.limits import Limits
 from search.driver.view import View
 from search.errors import TrialError
 from search.executor.executor import Executor
@@ -12,7 +14,7 @@ from search.recorder.recorder import Recorder
 from search.scheduler.judge import Verdict
 from search.scheduler.race import Race
 from search.scheduler.scheduler import Scheduler
-from search.scheduler.trial import Proposal, State, Trial
+from search.scheduler.trial import State, Trial
 from search.training.segment import SegmentResult
 
 
@@ -29,6 +31,7 @@ class Driver:
         metric: The study's objective.
         deadline: When no segment may start any more, on `time.monotonic`'s clock; None for never.
         stop: Set from outside; the running segments are finished and stored, and no other starts.
+        limits: Says whether a point may be trained.
     """
 
     def __init__(
@@ -40,9 +43,10 @@ class Driver:
         metric: str,
         deadline: float | None,
         stop: threading.Event,
+        limits: Limits,
     ) -> None:
         self._scheduler, self._executor, self._recorder, self._view = scheduler, executor, recorder, view
-        self._metric, self._deadline, self._stop = metric, deadline, stop
+        self._metric, self._deadline, self._stop, self._limits = metric, deadline, stop, limits
         self._waiting: deque[Trial] = deque()
         self._busy: dict[Future[SegmentResult], Trial] = {}
 
@@ -69,9 +73,11 @@ class Driver:
 
     def _fill_slots(self) -> None:
         while len(self._busy) < self._executor.slots and not self._closing():
-            trial = self._waiting.popleft() if self._waiting else self._next_trial()
-            if trial is None:
+            if not self._waiting and not self._take_up():
                 return
+            if not self._waiting:
+                continue
+            trial = self._waiting.popleft()
             segment = self._scheduler.next_segment(trial)
             assert segment is not None, "a trial that waits has something to do"
             self._busy[self._executor.submit("run", segment)] = trial
@@ -80,24 +86,28 @@ class Driver:
         is_late = self._deadline is not None and time.monotonic() >= self._deadline
         return self._stop.is_set() or is_late or self._scheduler.is_spent()
 
-    def _next_trial(self) -> Trial | None:
+    def _take_up(self) -> bool:
+        """Take up what the scheduler says, False where that is nothing; what is too large ends at once."""
         found = self._scheduler.next_trial()
         if isinstance(found, Trial):
             self._recorder.promote(found)
             self._view.promoted(found)
-            return found
-        return self._new_trial(found) if found else None
-
-    def _new_trial(self, proposal: Proposal) -> Trial:
-        trial = self._recorder.add(proposal)
-        self._scheduler.begin(trial)
-        self._begin(trial, resumed=False)
-        return self._waiting.popleft()
+            self._waiting.append(found)
+        elif found is not None:
+            proposal = replace(found, constraints=self._limits.of(found.config))
+            trial = self._recorder.add(proposal)
+            self._scheduler.begin(trial)
+            self._begin(trial, resumed=False)
+        return found is not None
 
     def _begin(self, trial: Trial, resumed: bool) -> None:
         self._recorder.begin(trial)
         self._view.began(trial, resumed)
-        self._waiting.append(trial)
+        broken = self._limits.broken(trial.proposal.constraints)
+        if broken:
+            self._end(trial, "pruned", broken)
+        else:
+            self._waiting.append(trial)
 
     def _take(self, trial: Trial, future: Future[SegmentResult]) -> None:
         try:

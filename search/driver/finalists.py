@@ -5,6 +5,7 @@ import time
 
 from search.config.space import Space
 from search.driver.driver import Driver
+from search.driver.limits import Limits
 from search.driver.view import View
 from search.executor.executor import Executor
 from search.recorder.recorder import Recorder
@@ -20,6 +21,7 @@ def race_finalists(
     view: View,
     deadline: float | None,
     stop: threading.Event,
+    limits: Limits,
 ) -> RaceResult | None:
     """Let the best trials of a study race.
 
@@ -31,6 +33,7 @@ def race_finalists(
         view: Watches.
         deadline: When no segment may start any more, on `time.monotonic`'s clock; None for never.
         stop: Set from outside.
+        limits: Say what may be trained.
 
     Returns:
         How it ended; None where there was no finalist or no run came to its end.
@@ -42,7 +45,7 @@ def race_finalists(
     view.say(f"finalists on fresh seeds: trials {', '.join(str(trial.number) for trial in few)}")
     left = None if deadline is None else lambda: deadline - time.monotonic()
     race = Race(scheduler, few, space.finalists.seeds, metric, left)
-    Driver(race, executor, recorder, view, metric, deadline, stop).run()
+    Driver(race, executor, recorder, view, metric, deadline, stop, limits).run()
     result = race.result()
     if result is not None:
         recorder.finalists(result, metric)

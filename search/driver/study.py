@@ -12,12 +12,14 @@ from filelock import FileLock, Timeout
 
 from search import __version__
 from search.config.space import Space
+from search.config.trial_config import TrialConfig
 from search.data.split import SPLITS, SplitRule
 from search.data.table import DataSet, read_folder
 from search.data.threads import Progress
 from search.driver.driver import Driver
 from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
+from search.driver.limits import Limits
 from search.driver.request import Request
 from search.driver.view import View
 from search.errors import DataError, StudyError
@@ -29,6 +31,7 @@ from search.recorder.tracking import Tracking
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Trial
 from search.store.entries import Store
+from search.training.segment import Size
 from search.training.worker import WorkerPlan
 
 # How long the end of a run waits for MLflow before what is left stays on disk for the next start.
@@ -171,16 +174,29 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
         Store(plan.store).sweep()
         executor = InlineExecutor(plan, view.progress)
         _check_networks(request, executor)
+        limits = _limits(space, study, executor)
         metric = space.objective.metric
-        Driver(scheduler, executor, recorder, view, metric, search_until, stop).run()
+        Driver(scheduler, executor, recorder, view, metric, search_until, stop, limits).run()
         race = None
         if not stop.is_set():
-            race = race_finalists(space, scheduler, executor, recorder, view, deadline, stop)
+            race = race_finalists(space, scheduler, executor, recorder, view, deadline, stop, limits)
         stopped = stop.is_set()
         results = None if stopped else finish(request, data, scheduler, executor, tracking, view, race)
     programs = executor.submit("compiled").result()
     executor.close()
     return _close(tracking, scheduler, results, stopped, started, programs)
+
+
+def _limits(space: Space, study: StoredStudy, executor: Executor) -> Limits:
+    """Make the limits of a study, and refuse a space in which nothing keeps them."""
+
+    def measure(config: TrialConfig) -> Size:
+        size: Size = executor.submit("size", config).result()
+        return size
+
+    limits = Limits(space, study.sizes(), measure, study.note_size)
+    limits.check()
+    return limits
 
 
 def _deadlines(space: Space, started: float) -> tuple[float | None, float | None]:

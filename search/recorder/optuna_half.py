@@ -5,6 +5,7 @@ import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import optuna
@@ -19,6 +20,7 @@ from search.errors import StudyError
 from search.recorder.stored_trial import OPTUNA_STATES, facts_of, read_trial
 from search.scheduler.race import RaceResult
 from search.scheduler.trial import Proposal, Trial
+from search.training.segment import Size
 from search.urls import without_password
 
 # A database on another machine that does not answer within this is not there.
@@ -92,6 +94,7 @@ class StoredStudy:
             params=dict(proposal.params),
             distributions=dict(proposal.distributions),
             user_attrs=attrs,
+            constraints=dict(proposal.constraints),
         )
         trial_id = self._storage.create_new_trial(self._study_id, template_trial=frozen)
         return read_trial(self._storage.get_trial(trial_id), 0, self._metric)
@@ -130,6 +133,15 @@ class StoredStudy:
         value = trial.value(self._metric) if trial.state == "complete" else None
         self._study.tell(trial.number, value, state=OPTUNA_STATES[trial.state])
         trial.is_open = False
+
+    def sizes(self) -> dict[str, Size]:
+        """Give the sizes of networks that were measured, by network."""
+        return {name: Size(**size) for name, size in self._study.user_attrs.get("sizes", {}).items()}
+
+    def note_size(self, network: str, size: Size) -> None:
+        """Keep the size of a network."""
+        sizes = self._study.user_attrs.get("sizes", {})
+        self._study.set_user_attr("sizes", {**sizes, network: asdict(size)})
 
     def note_finalists(self, result: RaceResult, metric: str) -> None:
         """Note how the finalists did on fresh seeds. Optuna takes nothing more for a trial that is over."""

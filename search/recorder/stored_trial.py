@@ -30,7 +30,12 @@ def read_trial(frozen: FrozenTrial, most_head: int, metric: str) -> Trial:
     attrs = frozen.user_attrs
     config = TrialConfig.model_validate(attrs["config"])
     proposal = Proposal(
-        config, frozen.params, frozen.distributions, attrs.get("recipe"), attrs.get("continues")
+        config,
+        frozen.params,
+        frozen.distributions,
+        recipe=attrs.get("recipe"),
+        continues=attrs.get("continues"),
+        constraints=frozen.constraints,
     )
     started = frozen.datetime_start
     assert started is not None, "a trial that is not waiting has started"

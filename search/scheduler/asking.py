@@ -98,6 +98,7 @@ class Asking:
             params={name: proposal.params[name] for name in names},
             distributions={name: proposal.distributions[name] for name in names},
             intermediate_values=values,
+            constraints=dict(proposal.constraints),
         )
 
     def _is_shown_complete(self, trial: Trial) -> bool:

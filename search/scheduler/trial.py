@@ -25,6 +25,7 @@ class Proposal:
         promotions: How that trial and its promotion now got past each rung.
         repeats: The number of the trial that it runs again on a fresh seed; None for a trial of the study.
         replicate: Which fresh seed, from 1; 0 in the search.
+        constraints: Optuna's value of each of the space's constraints; above 0 where it is broken.
     """
 
     config: TrialConfig
@@ -35,6 +36,7 @@ class Proposal:
     promotions: tuple[Way, ...] = ()
     repeats: int | None = None
     replicate: int = 0
+    constraints: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

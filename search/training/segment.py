@@ -107,6 +107,19 @@ class Cost:
     parameters: int
 
 
+@dataclass(frozen=True)
+class Size:
+    """How large and how slow a network is.
+
+    Attributes:
+        parameters: Numbers that it has, the classifier's included.
+        latency_ms: Time for one picture on this machine, milliseconds, the median of several.
+    """
+
+    parameters: int
+    latency_ms: float
+
+
 def better(metric: str, value: float, than: float | None) -> bool:
     """Tell whether a value of a metric beats another; anything beats None, equal does not beat."""
     if than is None:

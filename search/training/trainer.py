@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
@@ -12,17 +13,21 @@ from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet
 from search.digests import digest_of_file
 from search.errors import TrialError
+from search.model.programs import forward_program
 from search.store.entries import Store
 from search.training.checkpoint import Checkpoint
 from search.training.environment import environment
 from search.training.features import Features
 from search.training.keys import Facts, checkpoint_key
 from search.training.rows import Rows
-from search.training.segment import Cost, Epoch, Progress, Segment, SegmentResult
+from search.training.segment import Cost, Epoch, Progress, Segment, SegmentResult, Size
 from search.training.stage_training import StageTraining, predict
 from search.training.workshop import FORWARD_BATCH, Bench, Workshop
 
 _REUSE = Reuse()
+
+# Pictures whose median time is a network's latency
+_TIMED_PICTURES = 15
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,20 @@ class Trainer:
         width = features(pictures).shape[1]
         seconds = (time.perf_counter() - started) / len(pictures)
         return Cost(seconds, width, bench.network.backbone.count_params())
+
+    def size(self, config: TrialConfig) -> Size:
+        """Measure a config's network; a picture at a time, compiled."""
+        images = self._images(config.image_size)
+        network = self.workshop.bench(config, self._weights(config), len(images.classes)).network
+        program, picture = forward_program(network.whole, 1), images.images[:1]
+        program(picture)
+        seconds = []
+        for _ in range(_TIMED_PICTURES):
+            started = time.perf_counter()
+            program(picture)
+            seconds.append(time.perf_counter() - started)
+        parameters = network.backbone.count_params() + network.classifier.count_params()
+        return Size(parameters, 1000 * median(seconds))
 
     def _stage(self, segment: Segment) -> _Stage:
         images, weights = self._images(segment.config.image_size), self._weights(segment.config)

@@ -15,7 +15,7 @@ from search.model.backbones import backbone
 from search.model.loading import load_keras
 from search.model.weights import find_weights
 from search.store.entries import Store
-from search.training.segment import Cost, Progress, Segment, SegmentResult
+from search.training.segment import Cost, Progress, Segment, SegmentResult, Size
 
 if TYPE_CHECKING:
     from search.training.trainer import Trainer
@@ -74,6 +74,10 @@ class Worker:
     def cost(self, config: TrialConfig) -> Cost:
         """Time a backbone's forward pass."""
         return self._trainer.cost(config)
+
+    def size(self, config: TrialConfig) -> Size:
+        """Measure a network's parameters and its time for one picture."""
+        return self._trainer.size(config)
 
     def compiled(self) -> int:
         """Count the training programs made so far."""

@@ -22,7 +22,7 @@ from search.recorder.optuna_half import StoredStudy, delete_study
 from search.scheduler.distributions import params_of
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Outcome, Proposal, Trial
-from search.training.segment import Epoch
+from search.training.segment import Epoch, Size
 
 MOST_HEAD = 3
 METRICS = {"val_loss": 0.25, "val_accuracy": 0.9, "val_f1": 0.8, "val_auc": 0.95, "loss": 0.3}
@@ -130,6 +130,19 @@ def test_a_trial_is_stored_whole_and_running(url: str) -> None:
     assert stored.user_attrs == {"config": trial.config.flat()}
     assert own.params == {}
     assert own.user_attrs == {"config": recipe.config.flat(), "recipe": "own"}
+
+
+def test_constraints_are_stored_with_their_trial_and_sizes_with_the_study(url: str) -> None:
+    study = StoredStudy(url, _space())
+    study.add(replace(_proposal(), constraints={"parameters": 0.5, "latency_ms": -0.25}))
+    study.note_size("a 64 px", Size(7, 1.5))
+    study.note_size("b 64 px", Size(8, 2.5))
+
+    assert _frozen(url)[0].constraints == {"parameters": 0.5, "latency_ms": -0.25}
+    again = StoredStudy(url, _space())
+    (trial,) = again.trials(MOST_HEAD)
+    assert trial.proposal.constraints == {"parameters": 0.5, "latency_ms": -0.25}
+    assert again.sizes() == {"a 64 px": Size(7, 1.5), "b 64 px": Size(8, 2.5)}
 
 
 def test_a_trial_is_read_back_as_it_was(url: str) -> None:

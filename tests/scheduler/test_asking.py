@@ -1,6 +1,7 @@
 """Points are asked of a study in memory, and none is asked twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -43,6 +44,24 @@ def test_a_point_at_which_the_search_begins_is_tried_even_if_a_recipe_had_it(
     recipes = {"same": space.config({"dropout": 0.2})}
     study = fake_study(space, _loss, recipes, most_trials=3).run()
     assert [trial.config.dropout for trial in study.trials] == [0.2, 0.2, 0.1]
+
+
+def test_tpe_keeps_away_from_points_that_break_a_constraint(make_space: MakeSpace, fake_study: Any) -> None:
+    free = {"backbone": {"choice": ["a", "b"]}, "dropout": {"float": [0.0, 0.5]}}
+    space = make_space(free, {"head.epochs": 1, "tune.epochs": 1}, sampler="tpe")
+    study = fake_study(space, _loss, most_trials=30)
+    while (proposal := study.scheduler.propose()) is not None:
+        broken = proposal.config.backbone == "a"
+        constraints = {"parameters": 0.5 if broken else -0.5}
+        trial = Trial(len(study.trials), replace(proposal, constraints=constraints), 0)
+        study.scheduler.begin(trial)
+        if broken:
+            study.end(trial, "pruned", "constraints")
+        while trial.state == "running":
+            study.step(trial)
+
+    assert study.scheduler._asking.frozen(study.trials[0]).constraints
+    assert sum(trial.config.backbone == "a" for trial in study.trials[10:]) <= 4
 
 
 def test_where_trials_are_paused_one_without_stage_2_stands_beside_them(
