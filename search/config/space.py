@@ -337,7 +337,7 @@ class Space(_Section):
         return self.config(named)
 
     def identity(self) -> dict[str, Any]:
-        """All that makes this study the one it is: all but its budget, finalists and the size of the store."""
+        """All that makes this study the one it is: not its budget, finalists and the size of the store."""
         without = {"budget", "finalists"}
         whole = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=without)
         del whole["reuse"]["limit"]

@@ -6,16 +6,20 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 
+from search.driver.kept import Kept
 from search.driver.limits import Limits
 from search.driver.view import View
 from search.errors import TrialError
 from search.executor.executor import Executor
 from search.recorder.recorder import Recorder
 from search.scheduler.judge import Verdict
-from search.scheduler.race import Race
+from search.scheduler.race import Race, finalists_of
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import State, Trial
 from search.training.segment import SegmentResult
+
+# Trials that are looked at more closely at the end, beside the recipes
+BEST_FEW = 3
 
 
 class Driver:
@@ -32,6 +36,7 @@ class Driver:
         deadline: When no segment may start any more, on `time.monotonic`'s clock; None for never.
         stop: Set from outside; the running segments are finished and stored, and no other starts.
         limits: Says whether a point may be trained.
+        kept: Pins the checkpoints of trials that may go on.
     """
 
     def __init__(
@@ -44,9 +49,11 @@ class Driver:
         deadline: float | None,
         stop: threading.Event,
         limits: Limits,
+        kept: Kept,
     ) -> None:
         self._scheduler, self._executor, self._recorder, self._view = scheduler, executor, recorder, view
         self._metric, self._deadline, self._stop, self._limits = metric, deadline, stop, limits
+        self._kept = kept
         self._waiting: deque[Trial] = deque()
         self._busy: dict[Future[SegmentResult], Trial] = {}
 
@@ -115,6 +122,7 @@ class Driver:
         except TrialError as error:
             self._end(trial, "failed", str(error))
             return
+        self._kept.hold(trial, result.checkpoint)
         for epoch in result.epochs:
             verdict = self._scheduler.observe(trial, epoch)
             steps = self._scheduler.steps(trial, epoch)
@@ -136,18 +144,31 @@ class Driver:
         trial.pause(verdict.reason, self._metric)
         self._recorder.pause(trial)
         self._view.paused(trial)
+        while self._kept.is_too_much() and (last := self._scheduler.last_paused()):
+            self._end(last, "pruned", f"the checkpoints of paused trials fill the store; {last.reason}")
 
     def _close_paused(self) -> None:
         """Close what is paused: in Optuna it would be running for ever. A later start can continue it."""
         for trial in self._scheduler.trials:
             if trial.state == "paused":
                 trial.close(self._metric)
-                self._scheduler.end(trial)
-                self._recorder.end(trial)
-                self._view.ended(trial)
+                self._note_end(trial)
 
     def _end(self, trial: Trial, state: State, reason: str | None) -> None:
         trial.end(state, reason, self._metric)
+        self._note_end(trial)
+
+    def _note_end(self, trial: Trial) -> None:
         self._scheduler.end(trial)
         self._recorder.end(trial)
         self._view.ended(trial)
+        if trial.state != "complete":
+            self._kept.release(trial)
+        for loser in self._losers():
+            self._kept.release(loser)
+
+    def _losers(self) -> list[Trial]:
+        """The complete trials that nobody will ask for any more."""
+        best = {trial.key for trial in finalists_of(self._scheduler.trials, BEST_FEW, self._metric)}
+        complete = (trial for trial in self._scheduler.trials if trial.state == "complete")
+        return [trial for trial in complete if trial.key not in best and not trial.proposal.recipe]

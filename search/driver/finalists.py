@@ -5,6 +5,7 @@ import time
 
 from search.config.space import Space
 from search.driver.driver import Driver
+from search.driver.kept import Kept
 from search.driver.limits import Limits
 from search.driver.view import View
 from search.executor.executor import Executor
@@ -22,6 +23,7 @@ def race_finalists(
     deadline: float | None,
     stop: threading.Event,
     limits: Limits,
+    kept: Kept,
 ) -> RaceResult | None:
     """Let the best trials of a study race.
 
@@ -34,6 +36,7 @@ def race_finalists(
         deadline: When no segment may start any more, on `time.monotonic`'s clock; None for never.
         stop: Set from outside.
         limits: Say what may be trained.
+        kept: Pins checkpoints.
 
     Returns:
         How it ended; None where there was no finalist or no run came to its end.
@@ -45,7 +48,7 @@ def race_finalists(
     view.say(f"finalists on fresh seeds: trials {', '.join(str(trial.number) for trial in few)}")
     left = None if deadline is None else lambda: deadline - time.monotonic()
     race = Race(scheduler, few, space.finalists.seeds, metric, left)
-    Driver(race, executor, recorder, view, metric, deadline, stop, limits).run()
+    Driver(race, executor, recorder, view, metric, deadline, stop, limits, kept).run()
     result = race.result()
     if result is not None:
         recorder.finalists(result, metric)

@@ -12,6 +12,7 @@ from search.data.image_set import image_set
 from search.data.split import SPLITS
 from search.data.table import DataSet
 from search.digests import digest_of
+from search.driver.driver import BEST_FEW
 from search.driver.request import Request
 from search.driver.view import View
 from search.errors import TrackingError
@@ -25,8 +26,6 @@ from search.scheduler.trial import Trial
 from search.store.entries import Store
 from search.training.segment import Epoch
 
-# Trials whose history, confusion matrix and mistakes are kept as artifacts, beside the recipes.
-_BEST_FEW = 3
 # How long the registry waits for MLflow to say which run the champion is.
 _LONGEST_WAIT_S = 30.0
 _EXAMPLES = 2
@@ -89,7 +88,7 @@ class _Finish:
 
     def results(self, best: Trial) -> Results:
         recipes = [t for t in self._scheduler.trials if t.proposal.recipe and t.state == "complete"]
-        best_few = finalists_of(self._scheduler.trials, _BEST_FEW, self._space.objective.metric)
+        best_few = finalists_of(self._scheduler.trials, BEST_FEW, self._space.objective.metric)
         for trial in _each_once([best, *best_few, *recipes]):
             self._keep_artifacts(trial)
         labels = self._labels("test")

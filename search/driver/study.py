@@ -19,6 +19,7 @@ from search.data.threads import Progress
 from search.driver.driver import Driver
 from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
+from search.driver.kept import Kept, forget_pins
 from search.driver.limits import Limits
 from search.driver.request import Request
 from search.driver.view import View
@@ -146,6 +147,7 @@ def discard(request: Request) -> None:
     delete_study(request.options.storage_url, study)
     for left in file.path.parent.glob(f"{study}.*.spool.*"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
+    forget_pins(request.options.home / "store", study)
     file.delete()
 
 
@@ -171,20 +173,28 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     recorder = Recorder(study, tracking, tags)
     with open_view(scheduler.trials, deadline) as view:
         plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
-        Store(plan.store).sweep()
+        store = Store(plan.store, space.reuse.limit_bytes)
+        store.sweep()
+        kept = Kept(store, f"{space.study}.{study.uid}")
         executor = InlineExecutor(plan, view.progress)
         _check_networks(request, executor)
         limits = _limits(space, study, executor)
         metric = space.objective.metric
-        Driver(scheduler, executor, recorder, view, metric, search_until, stop, limits).run()
+        Driver(scheduler, executor, recorder, view, metric, search_until, stop, limits, kept).run()
         race = None
         if not stop.is_set():
-            race = race_finalists(space, scheduler, executor, recorder, view, deadline, stop, limits)
+            race = race_finalists(space, scheduler, executor, recorder, view, deadline, stop, limits, kept)
         stopped = stop.is_set()
         results = None if stopped else finish(request, data, scheduler, executor, tracking, view, race)
+        if results is not None:
+            kept.keep_only([results.champion.trial, *_open_trials(scheduler)])
     programs = executor.submit("compiled").result()
     executor.close()
     return _close(tracking, scheduler, results, stopped, started, programs)
+
+
+def _open_trials(scheduler: Scheduler) -> list[Trial]:
+    return [trial for trial in scheduler.trials if trial.state in ("running", "paused")]
 
 
 def _limits(space: Space, study: StoredStudy, executor: Executor) -> Limits:

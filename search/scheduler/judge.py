@@ -47,6 +47,10 @@ class Judge(Protocol):
         """
         ...
 
+    def last(self) -> Trial | None:
+        """Give the waiting trial that is to end where there is no room for all."""
+        ...
+
     def leader(self) -> Trial | None:
         """Give the waiting trial that would go on first if no new one could start any more."""
         ...

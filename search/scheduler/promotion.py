@@ -85,6 +85,17 @@ class Promotion:
             if best:
                 yield [(trial, "rank") for trial in best]
 
+    def last(self) -> Trial | None:
+        """Give the worst of the lowest rung of stage 2, then that of stage 1, whose checkpoints are small.
+
+        One that is closed waits no more.
+        """
+        for rung in (*range(1, len(self._rungs)), 0):
+            open_ones = [trial for trial in self._waiting(rung) if not trial.closed]
+            if open_ones:
+                return open_ones[-1]
+        return None
+
     def leader(self) -> Trial | None:
         """Give the first waiting trial of the highest rung that would go on in a last call."""
         for rung in reversed(range(len(self._rungs))):

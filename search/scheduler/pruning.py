@@ -71,6 +71,10 @@ class Pruning:
         """Nothing is ever paused, so nothing is taken up again."""
         yield from ()
 
+    def last(self) -> Trial | None:
+        """Nothing waits."""
+        return None
+
     def leader(self) -> Trial | None:
         """Nothing waits."""
         return None

@@ -121,6 +121,10 @@ class Race:
     def end(self, trial: Trial) -> None:
         """Take in that a run is over; its state says how."""
 
+    def last_paused(self) -> Trial | None:
+        """Nothing is paused in a race."""
+        return None
+
     def steps(self, trial: Trial, epoch: Epoch) -> list[int]:
         """Give the steps at which an epoch's value is reported."""
         return self._scheduler.steps(trial, epoch)

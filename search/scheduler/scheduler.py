@@ -150,6 +150,10 @@ class Scheduler:
         """Take in that a trial is over; its state says how."""
         self._judge.end(trial)
 
+    def last_paused(self) -> Trial | None:
+        """Give the paused trial that is to end where there is no room for all, None where none is paused."""
+        return self._judge.last()
+
     def steps(self, trial: Trial, epoch: Epoch) -> list[int]:
         """Give the steps at which an epoch's value is reported: its own, and the boundary after stage 1."""
         return steps_of(trial, epoch, self._metric, self.most_head)

@@ -11,6 +11,9 @@ from reading import epochs_trained, table_of, trials_of
 
 pytestmark = pytest.mark.slow
 
+# all have a stage 2, and half of them reach it, so that enough is paused in few trials
+TUNED = (*PROMOTE, "--set", "fixed.unfreeze=1.0", "--set", "pruner.head_reduction_factor=2", "--seed", "1")
+
 State = optuna.trial.TrialState
 
 
@@ -20,7 +23,7 @@ def ended(
 ) -> tuple[Command, dict[str, Any]]:
     """A promoting study whose budget of trials is reached."""
     command = Command(small_space, small_data, tmp_path_factory.mktemp("ended") / "home")
-    return command, command.summary(*PROMOTE, "--trials", "6")
+    return command, command.summary(*TUNED, "--trials", "6")
 
 
 def test_what_is_paused_when_the_budget_is_reached_is_closed_with_the_reason(
@@ -42,18 +45,27 @@ def test_what_is_paused_when_the_budget_is_reached_is_closed_with_the_reason(
         assert run.data.tags["search.reason"] == trial.user_attrs["reason"]
 
 
+def test_where_paused_trials_fill_the_store_the_worst_one_ends(command: Command) -> None:
+    full = ("--set", "reuse.limit=5MB", "--set", "pruner.head_reduction_factor=1")
+    summary = command.summary(*TUNED, *full, "--trials", "6")
+    reasons = [trial.user_attrs.get("reason", "") for trial in trials_of(command.home)]
+    ended = [reason for reason in reasons if reason.startswith("the checkpoints of paused trials fill")]
+    assert ended
+    assert summary["trials"]["complete"] >= 1
+
+
 def test_with_more_trials_a_closed_one_goes_on_and_no_epoch_is_trained_twice(
     ended: tuple[Command, dict[str, Any]],
 ) -> None:
     command, _ = ended
     before = table_of(command.home)
-    summary = command.summary(*PROMOTE, "--trials", "14")
+    summary = command.summary(*TUNED, "--trials", "18")
     trials = trials_of(command.home)
 
     continuing = [trial for trial in trials if "continues" in trial.user_attrs]
     assert continuing
     assert table_of(command.home)[: len(before)] == before
-    assert len(trials) == 14 + len(continuing)
+    assert len(trials) == 18 + len(continuing)
     for trial in continuing:
         closed = trials[trial.user_attrs["continues"]]
         assert closed.state == State.PRUNED

@@ -204,6 +204,19 @@ def test_a_trial_without_stage_2_is_complete_with_its_head_and_blocks_nobody(
     assert any(place(trial) == "complete tune 4" for trial in study.trials)
 
 
+def test_where_there_is_no_room_the_worst_ends_whose_checkpoint_is_large(study_of: Any) -> None:
+    study = study_of(by_number([0.3, 0.7, 0.6, 0.5]))
+    assert study.scheduler.last_paused() is None
+    for _ in range(5):
+        run_to_stop(study)
+    assert place(study.trials[0]) == "paused tune 1"
+    order = []
+    while (last := study.scheduler.last_paused()) is not None:
+        order.append(last.number)
+        study.end(last, "pruned", "the store is full")
+    assert order == [0, 1, 2, 3]
+
+
 def test_a_failed_trial_does_not_count_at_its_rungs(study_of: Any) -> None:
     study = study_of(by_number([0.1, 0.2, 0.3, 0.25, 0.9]))
     lost, *_ = [run_to_stop(study) for _ in range(3)]
