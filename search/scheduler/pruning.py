@@ -22,7 +22,8 @@ from optuna.pruners import (
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from search.config.space import Pruner, Space
+from search.config.sections import Pruner
+from search.config.space import Space
 from search.config.trial_config import STAGES, Stage
 from search.scheduler.judge import Verdict
 from search.scheduler.rungs import value_at

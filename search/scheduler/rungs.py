@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from search.config.space import Pruner
+from search.config.sections import Pruner
 from search.config.trial_config import Stage
 from search.scheduler.trial import Trial
 from search.training.segment import Epoch, better

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from search.config.space import Precision
+from search.config.sections import Precision
 from search.config.trial_config import TrialConfig
 from search.data.draws import draw_of_epoch
 from search.data.image_set import ImageSet

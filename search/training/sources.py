@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from search.config.space import Precision
+from search.config.sections import Precision
 from search.data.image_set import ImageSet
 from search.errors import SpaceError
 from search.model.augmentation import Augmentation

@@ -8,7 +8,7 @@ from statistics import median
 
 import numpy as np
 
-from search.config.space import Reuse
+from search.config.sections import Reuse
 from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet
 from search.digests import digest_of_file

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from search.config.space import Reuse
+from search.config.sections import Reuse
 from search.config.trial_config import TrialConfig
 from search.data.image_set import ImageSet, image_set
 from search.data.table import DataSet

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.config.space import Reuse
+from search.config.sections import Reuse
 from search.config.trial_config import TrialConfig
 from search.data.image_set import ImageSet
 from search.model.weights import SHAPES_FILE
