@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 Record = Mapping[str, Any]
+# A trial's number, or `7/2` for the run of trial 7 on its second fresh seed
+Key = int | str
 # MLflow refuses longer digests of a dataset.
 _DIGEST_DIGITS = 36
 _KINDS = frozenset({"start", "params", "epoch", "tags", "data", "artifacts", "end"})
@@ -52,7 +54,7 @@ class Sender:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.run_ids: dict[int | str | None, str] = {}
+        self.run_ids: dict[Key | None, str] = {}
         self._client: MlflowClient | None = None
         self._experiment_id: str | None = None
         self._data: Record | None = None
@@ -88,7 +90,7 @@ class Sender:
             refused += [(record, answer) for record, answer in answers if answer is not None]
         return refused
 
-    def _try(self, number: int | str | None, records: Sequence[Record]) -> str | None:
+    def _try(self, number: Key | None, records: Sequence[Record]) -> str | None:
         """Send the records of one run; give the reason if they can never be taken."""
         from mlflow.exceptions import MlflowException
 
@@ -103,7 +105,7 @@ class Sender:
             return str(error)
         return None
 
-    def _update_run(self, number: int | str | None, records: Sequence[Record]) -> None:
+    def _update_run(self, number: Key | None, records: Sequence[Record]) -> None:
         start = _last(records, "start")
         run_id = self._found_run(number) or self._create_run(number, start)
         self._log_values(run_id, number, records)
@@ -117,7 +119,7 @@ class Sender:
                 self._log_artifacts(run_id, record)
         self._set_status(run_id, _last(records, "start", "end"))
 
-    def _log_values(self, run_id: str, number: int | str | None, records: Sequence[Record]) -> None:
+    def _log_values(self, run_id: str, number: Key | None, records: Sequence[Record]) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         tags, params = _merged(records, "tags"), _merged(records, "params")
@@ -175,7 +177,7 @@ class Sender:
         else:
             self._open().update_run(run_id, status="RUNNING", name=record["name"])
 
-    def _found_run(self, number: int | str | None) -> str | None:
+    def _found_run(self, number: Key | None) -> str | None:
         if not self.run_ids:
             self.run_ids.update((_number_of(run), run.info.run_id) for run in self._list_runs())
         return self.run_ids.get(number)
@@ -194,7 +196,7 @@ class Sender:
             if not token:
                 return page
 
-    def _create_run(self, number: int | str | None, start: Record | None) -> str:
+    def _create_run(self, number: Key | None, start: Record | None) -> str:
         tags = {
             "mlflow.source.name": "search.run",
             "mlflow.source.type": "LOCAL",
@@ -242,11 +244,11 @@ class Sender:
         self._experiment_id = None
 
 
-def _parent_first(number: int | str | None) -> tuple[bool, str]:
+def _parent_first(number: Key | None) -> tuple[bool, str]:
     return number is not None, str(number)
 
 
-def _tags_of(number: int | str) -> dict[str, str]:
+def _tags_of(number: Key) -> dict[str, str]:
     """Tags by which a run is found: of a trial, or `7/2` of trial 7 on its second fresh seed."""
     if isinstance(number, int):
         return {"search.trial": str(number), "search.role": "trial"}
@@ -254,7 +256,7 @@ def _tags_of(number: int | str) -> dict[str, str]:
     return {"search.finalist": finalist, "search.replicate": replicate, "search.role": "finalist"}
 
 
-def _number_of(run: "Run") -> int | str | None:
+def _number_of(run: "Run") -> Key | None:
     tags = run.data.tags
     if "search.replicate" in tags:
         return f"{tags['search.finalist']}/{tags['search.replicate']}"

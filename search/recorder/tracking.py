@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search.recorder.client import check_uri
-from search.recorder.sending import NotNow, Place, Sender
+from search.recorder.sending import Key, NotNow, Place, Sender
 from search.recorder.spool import Line, Spool
 from search.urls import without_password
 
@@ -54,7 +54,7 @@ class Tracking:
         self._shown = without_password(uri)
         self._spool = spool
         self._sender = Sender(Place(uri, study, study_uid, root, spool.folders))
-        self._run_ids: dict[int | str | None, str] = {}
+        self._run_ids: dict[Key | None, str] = {}
         self._problems: list[str] = []
         self._changed = threading.Condition()
         self._hurry = False
@@ -101,7 +101,7 @@ class Tracking:
 
     def start_trial(
         self,
-        number: int | str,
+        number: Key,
         name: str,
         params: Mapping[str, object],
         tags: Mapping[str, str],
@@ -110,7 +110,7 @@ class Tracking:
         """Open the run of a trial, or take it up again: its status is RUNNING from now on."""
         self._start(number, name, tags, params, time_ms)
 
-    def log_epoch(self, number: int | str, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
+    def log_epoch(self, number: Key, step: int, time_ms: int, metrics: Mapping[str, float]) -> None:
         """Log an epoch's metrics. Replayed with the same time, they are stored once.
 
         A value that is NaN or infinite is not logged as a metric but named in the tag `search.not_finite`.
@@ -124,17 +124,17 @@ class Tracking:
         record: dict[str, Any] = {"kind": "epoch", "number": number, "step": step, "time_ms": time_ms}
         self._put(record | _finite(metrics, f" at step {step}"))
 
-    def log_params(self, number: int | str, params: Mapping[str, object]) -> None:
+    def log_params(self, number: Key, params: Mapping[str, object]) -> None:
         """Add parameters to a trial's run, those that are known only once it trains."""
         self._put({"kind": "params", "number": number, "params": {k: str(v) for k, v in params.items()}})
 
-    def tag_trial(self, number: int | str, tags: Mapping[str, str]) -> None:
+    def tag_trial(self, number: Key, tags: Mapping[str, str]) -> None:
         """Set tags of a trial's run; the last value of a tag stays."""
         self._put({"kind": "tags", "number": number, "tags": dict(tags)})
 
     def end_trial(
         self,
-        number: int | str,
+        number: Key,
         status: Status,
         time_ms: int,
         tags: Mapping[str, str],
@@ -143,7 +143,7 @@ class Tracking:
         """Close the run of a trial: FINISHED, KILLED when it was pruned, FAILED when it was lost."""
         self._end(number, status, time_ms, tags, metrics)
 
-    def log_artifacts(self, number: int | str | None, folder: Path) -> None:
+    def log_artifacts(self, number: Key | None, folder: Path) -> None:
         """Log the files of a folder, sub-folders too; they are copied before this returns.
 
         Args:
@@ -157,7 +157,7 @@ class Tracking:
             return
         self._put({"kind": "artifacts", "number": number, "folder": name})
 
-    def run_id(self, number: int | str | None, wait_s: float = 0) -> str | None:
+    def run_id(self, number: Key | None, wait_s: float = 0) -> str | None:
         """Say the id of a run: of a trial, or of the study for None.
 
         Returns:
@@ -201,7 +201,7 @@ class Tracking:
 
     def _start(
         self,
-        number: int | str | None,
+        number: Key | None,
         name: str,
         tags: Mapping[str, str],
         params: Mapping[str, object],
@@ -215,7 +215,7 @@ class Tracking:
 
     def _end(
         self,
-        number: int | str | None,
+        number: Key | None,
         status: Status,
         time_ms: int,
         tags: Mapping[str, str],
