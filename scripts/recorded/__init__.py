@@ -1,0 +1,1 @@
+"""The recorded table: learning curves of small trainings, and what reads them."""

@@ -1,0 +1,134 @@
+"""What trainings cost on this machine, with compilation apart.
+
+Measured before the recording, in a store that is thrown away, so that no recorded epoch compiles anything
+and its seconds are those of every later epoch.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.config.trial_config import Stage, TrialConfig
+from search.data.image_set import ImageSet
+from search.training.features import Features
+from search.training.segment import Segment
+from search.training.stage_training import predict
+from search.training.trainer import Trainer
+from search.training.workshop import Bench
+
+# Epochs timed after the one that compiles; their median is taken.
+_TIMED = 2
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Costs of one configuration's kind, in seconds.
+
+    Attributes:
+        backbone: The backbone.
+        unfreeze: The depth of stage 2.
+        augment: The strength of the augmentation.
+        compile_backbone: Building the network, compiling its forward passes and the head's program; once a
+            backbone.
+        compile_tune: Compiling stage 2; once a depth.
+        features_train: The backbone's pass over the training pictures, one draw.
+        features_validation: The same over the validation pictures.
+        head: An epoch of stage 1 on features that are there, validation included.
+        tune: An epoch of stage 2, validation included.
+    """
+
+    backbone: str
+    unfreeze: float | str
+    augment: float
+    compile_backbone: float
+    compile_tune: float
+    features_train: float
+    features_validation: float
+    head: float
+    tune: float
+
+
+class Stopwatch:
+    """Compiles what a set of configurations needs in a trainer's workshop, and times it.
+
+    Args:
+        workplace: A trainer with a store of its own and the workshop that the recording will use.
+        images: The pictures.
+        weights: The weights file of a config.
+    """
+
+    def __init__(
+        self, workplace: Trainer, images: ImageSet, weights: Callable[[TrialConfig], Path | None]
+    ) -> None:
+        self._trainer, self._images, self._weights = workplace, images, weights
+        self._features = Features(None, workplace.workshop.augmentation, {})
+
+    def measure(self, configs: Sequence[TrialConfig]) -> list[Measured]:
+        """Measure each (backbone, unfreeze, augment) that occurs."""
+        kinds = {(c.backbone, str(c.unfreeze), c.augment): c for c in configs}
+        of_backbone = {c.backbone: self._compile_backbone(c) for c in kinds.values()}
+        compiled: dict[tuple[str, str], float] = {}
+        measured = []
+        for (name, depth, _), config in sorted(kinds.items()):
+            parts = self._of(config)
+            compiled.setdefault((name, depth), parts.pop("compile_tune"))
+            measured.append(
+                Measured(
+                    backbone=name,
+                    unfreeze=config.unfreeze,
+                    augment=config.augment,
+                    compile_backbone=of_backbone[name],
+                    compile_tune=compiled[name, depth],
+                    **parts,
+                )
+            )
+        return measured
+
+    def _compile_backbone(self, config: TrialConfig) -> float:
+        build_s = _seconds(lambda: self._bench(config))
+        bench = self._bench(config)
+        plain = config.model_copy(update={"augment": 0.0})
+        forward = _excess(lambda: self._features.of_validation(bench, plain, self._images))
+        whole = _excess(lambda: predict(bench, self._images, "validation"))
+        features_s = _seconds(lambda: self._features.of_validation(bench, plain, self._images))
+        features_s += _seconds(lambda: self._features.of_epoch(bench, plain, self._images, 1))
+        first, *later = self._epochs(plain, "head")
+        return build_s + forward + whole + max(0.0, first - features_s - statistics.median(later))
+
+    def _of(self, config: TrialConfig) -> dict[str, Any]:
+        bench = self._bench(config)
+        self._features.of_epoch(bench, config, self._images, 1)
+        head = self._epochs(config.model_copy(update={"augment": 0.0}), "head")
+        first, *later = self._epochs(config, "tune")
+        return {
+            "compile_tune": max(0.0, first - statistics.median(later)),
+            "features_train": _seconds(lambda: self._features.of_epoch(bench, config, self._images, 1)),
+            "features_validation": _seconds(
+                lambda: self._features.of_validation(bench, config, self._images)
+            ),
+            "head": statistics.median(head[1:]),
+            "tune": statistics.median(later),
+        }
+
+    def _bench(self, config: TrialConfig) -> Bench:
+        return self._trainer.workshop.bench(config, self._weights(config), len(self._images.classes))
+
+    def _epochs(self, config: TrialConfig, stage: Stage) -> list[float]:
+        """Train one epoch more than is timed; replayed epochs give the seconds of their first run."""
+        until = 1 + _TIMED
+        segment = Segment(config, stage, until, 0, 1, "val_loss", 0)
+        return [epoch.seconds for epoch in self._trainer.run(segment).epochs]
+
+
+def _excess(call: Callable[[], object]) -> float:
+    """How much longer the first call takes than the second."""
+    return max(0.0, _seconds(call) - _seconds(call))
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.monotonic()
+    call()
+    return time.monotonic() - started
