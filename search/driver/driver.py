@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from search.driver.kept import Kept
 from search.driver.limits import Limits
+from search.driver.records import Records
 from search.driver.view import View
 from search.errors import TrialError
 from search.executor.executor import Executor
-from search.recorder.recorder import Recorder
 from search.scheduler.judge import Verdict
 from search.scheduler.race import Race, finalists_of
 from search.scheduler.scheduler import Scheduler
@@ -43,7 +43,7 @@ class Driver:
         self,
         scheduler: Scheduler | Race,
         executor: Executor,
-        recorder: Recorder,
+        recorder: Records,
         view: View,
         metric: str,
         deadline: float | None,
