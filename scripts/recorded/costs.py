@@ -7,10 +7,10 @@ and its seconds are those of every later epoch.
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recorded.measured import Measured
 from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet
 from search.training.features import Features
@@ -21,34 +21,6 @@ from search.training.workshop import Bench
 
 # Epochs timed after the one that compiles; their median is taken.
 _TIMED = 2
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Costs of one configuration's kind, in seconds.
-
-    Attributes:
-        backbone: The backbone.
-        unfreeze: The depth of stage 2.
-        augment: The strength of the augmentation.
-        compile_backbone: Building the network, compiling its forward passes and the head's program; once a
-            backbone.
-        compile_tune: Compiling stage 2; once a depth.
-        features_train: The backbone's pass over the training pictures, one draw.
-        features_validation: The same over the validation pictures.
-        head: An epoch of stage 1 on features that are there, validation included.
-        tune: An epoch of stage 2, validation included.
-    """
-
-    backbone: str
-    unfreeze: float | str
-    augment: float
-    compile_backbone: float
-    compile_tune: float
-    features_train: float
-    features_validation: float
-    head: float
-    tune: float
 
 
 class Stopwatch:

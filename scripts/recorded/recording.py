@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorded.costs import Measured, Stopwatch
+from recorded.costs import Stopwatch
 from recorded.factorial import Point, points_of
+from recorded.measured import Measured
 from search.config.space import Space
 from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet

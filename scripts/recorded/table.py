@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from recorded.costs import Measured
 from recorded.factorial import head_of
+from recorded.measured import Measured
 from recorded.recording import Run
 from search.config.space import Space
 from search.store.files import write_whole

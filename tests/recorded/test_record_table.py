@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from recorded.curves import read_table
 from recorded.factorial import points_of
 from recorded.pictures import some_pictures
 from search.config.read import read_space
@@ -85,8 +86,21 @@ def test_a_table_goes_on_where_it_stopped_and_holds_the_numbers_of_plain_trainin
     assert record(folder, space, tmp_path).returncode == 0
     again = table_in(tmp_path)
     assert (again["heads"], again["tunes"]) == (first["heads"], first["tunes"])
+    assert_read_back(first, tmp_path / "curves.json")
     assert Rows(tmp_path / "home" / "epochs").runs() == trained
     assert_equal_to_plain(first, folder, space, Store(tmp_path / "pictures"))
+
+
+def assert_read_back(table: dict[str, Any], path: Path) -> None:
+    read = read_table(path)
+    read.check(read.space)
+    for row in table["tunes"]:
+        config = read.space.config({key: row[key] for key in read.space.dimensions})
+        curves = (read.shown, read.judging)[row["replicate"]]
+        assert curves.values(config, "tune", 2, "val_loss") == row["val_loss"]
+        assert (
+            curves.values(config, "head", 1, "val_loss") == table["heads"][row["replicate"]]["val_loss"][:1]
+        )
 
 
 def assert_equal_to_plain(table: dict[str, Any], folder: Path, space: Path, store: Store) -> None:

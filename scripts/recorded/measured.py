@@ -1,0 +1,31 @@
+"""What a kind of configuration costs, as it stands in the recorded table."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Costs of one configuration's kind, in seconds.
+
+    Attributes:
+        backbone: The backbone.
+        unfreeze: The depth of stage 2.
+        augment: The strength of the augmentation.
+        compile_backbone: Building the network, compiling its forward passes and the head's program; once a
+            backbone.
+        compile_tune: Compiling stage 2; once a depth.
+        features_train: The backbone's pass over the training pictures, one draw.
+        features_validation: The same over the validation pictures.
+        head: An epoch of stage 1 on features that are there, validation included.
+        tune: An epoch of stage 2, validation included.
+    """
+
+    backbone: str
+    unfreeze: float | str
+    augment: float
+    compile_backbone: float
+    compile_tune: float
+    features_train: float
+    features_validation: float
+    head: float
+    tune: float
