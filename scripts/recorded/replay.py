@@ -16,11 +16,13 @@ from recorded.curves import Curves, Table
 from search.config.space import Space
 from search.config.trial_config import STAGES, Stage, TrialConfig
 from search.driver.driver import Driver
-from search.errors import TrialError
+from search.driver.kept import Kept
+from search.driver.limits import Limits
+from search.errors import SpaceError, TrialError
 from search.scheduler import asking
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Proposal, Trial
-from search.training.segment import Epoch, Segment, SegmentResult, better
+from search.training.segment import Epoch, Segment, SegmentResult, Size, better
 
 # Makes the sampler that proposes a trial from the space, the trial's number and the number of the attempt.
 MakeSampler = Callable[[Space, int, int], BaseSampler]
@@ -90,7 +92,7 @@ def replay(
         decides = Scheduler(space, {}, [], most_trials, seconds_left=left)
         notes = _Notes(clock)
         executor = _TableExecutor(table.shown, clock, most_s, stop)
-        Driver(decides, executor, notes, _Nobody(), metric, None, stop).run()
+        Driver(decides, executor, notes, _Nobody(), metric, None, stop, _no_limits(space), _Nothing()).run()
     return Replay(tuple(notes.incumbents), notes.n_trials, clock.now_s)
 
 
@@ -124,7 +126,7 @@ class _TableExecutor:
             if is_new:
                 ran.add(number)
             epochs.append(Epoch(segment.stage, number, self._curves.metrics(part), seconds, 0.0, 0))
-        return SegmentResult(tuple(epochs), frozenset(ran))
+        return SegmentResult(tuple(epochs), frozenset(ran), "")
 
 
 class _Notes:
@@ -163,6 +165,29 @@ class _Notes:
 
     def finish(self) -> None:
         pass
+
+
+class _Nothing(Kept):
+    """A simulation keeps no checkpoints."""
+
+    def __init__(self) -> None:
+        pass
+
+    def hold(self, trial: Trial, checkpoint: str) -> None:
+        pass
+
+    def release(self, trial: Trial) -> None:
+        pass
+
+    def is_too_much(self) -> bool:
+        return False
+
+
+def _no_limits(space: Space) -> Limits:
+    def measure(config: TrialConfig) -> Size:
+        raise SpaceError("A table knows no sizes; leave constraints out.")
+
+    return Limits(space, {}, measure, lambda network, size: None)
 
 
 class _Nobody:

@@ -22,6 +22,7 @@ from search.driver.finish import Results, finish
 from search.driver.kept import Kept, forget_pins
 from search.driver.limits import Limits
 from search.driver.request import Request
+from search.driver.totals import Totals
 from search.driver.view import View
 from search.errors import DataError, StudyError
 from search.executor.executor import Executor, InlineExecutor
@@ -54,6 +55,8 @@ class Outcome:
         waiting: Records that MLflow has not taken yet.
         problems: What went wrong with tracking, a sentence each.
         programs: Training programs that this run compiled.
+        totals: What its trials cost, and what reuse saved them.
+        store_bytes: Size of the store after this run, what other studies left in it included.
     """
 
     trials: list[Trial]
@@ -64,6 +67,8 @@ class Outcome:
     waiting: int
     problems: list[str]
     programs: int
+    totals: Totals
+    store_bytes: int
 
 
 def read_data(request: Request, store: Store, progress: Progress | None) -> DataSet:
@@ -190,7 +195,8 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
             kept.keep_only([results.champion.trial, *_open_trials(scheduler)])
     programs = executor.submit("compiled").result()
     executor.close()
-    return _close(tracking, scheduler, results, stopped, started, programs)
+    store_bytes = sum(store.sizes().values())
+    return _close(tracking, scheduler, results, stopped, started, programs, store_bytes)
 
 
 def _open_trials(scheduler: Scheduler) -> list[Trial]:
@@ -268,8 +274,10 @@ def _close(
     stopped: bool,
     started: float,
     programs: int,
+    store_bytes: int,
 ) -> Outcome:
-    metrics = {"trials": float(len(scheduler.trials))}
+    totals = Totals.of(scheduler.trials)
+    metrics = {"trials": float(len(scheduler.trials)), **totals.figures(), "store_bytes": float(store_bytes)}
     if results is not None:
         metrics |= {f"champion_{name}": value for name, value in results.champion.figures().items()}
     status = "KILLED" if stopped else "FINISHED" if results else "FAILED"
@@ -277,5 +285,14 @@ def _close(
     waiting = tracking.close(_LONGEST_FLUSH_S)
     seconds = time.monotonic() - started
     return Outcome(
-        scheduler.trials, scheduler.best(), results, stopped, seconds, waiting, tracking.problems, programs
+        scheduler.trials,
+        scheduler.best(),
+        results,
+        stopped,
+        seconds,
+        waiting,
+        tracking.problems,
+        programs,
+        totals,
+        store_bytes,
     )

@@ -34,8 +34,8 @@ def summary(request: Request, data: DataSet, outcome: Outcome) -> dict[str, Any]
         "left_out": [{"recipe": name, "reason": why} for name, why in request.file.left_out.items()],
         "stopped": outcome.stopped,
         "seconds": round(outcome.seconds, 3),
-        "epochs_run": sum(_epochs(trial)[0] for trial in outcome.trials),
-        "epochs_reused": sum(_epochs(trial)[1] for trial in outcome.trials),
+        **outcome.totals.figures(),
+        "store_bytes": outcome.store_bytes,
         "programs": outcome.programs,
         "tracking": {"waiting": outcome.waiting, "problems": outcome.problems},
     }
@@ -104,12 +104,6 @@ def _baselines(outcome: Outcome) -> list[dict[str, Any]]:
     return rows
 
 
-def _epochs(trial: Trial) -> tuple[int, int]:
-    if trial.outcome is not None:
-        return trial.outcome.epochs_run, trial.outcome.epochs_reused
-    return trial.epochs_run, trial.epochs_reused
-
-
 def summary_text(request: Request, found: dict[str, Any]) -> str:
     """Write a summary for people, with the commands that show more."""
     parts = [_counts_text(found)]
@@ -126,7 +120,12 @@ def summary_text(request: Request, found: dict[str, Any]) -> str:
 def _counts_text(found: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in found["trials"].items() if count)
     epochs = f"{found['epochs_run']} epochs trained, {found['epochs_reused']} reused"
-    return f"study {found['study']}: {counts or 'no trials'}; {epochs}; {found['seconds']:.0f} s"
+    saved = f"{found['seconds_training']:.0f} s of training, {found['seconds_saved']:.0f} s saved by reuse"
+    store = f"store {found['store_bytes'] / 1e6:.0f} MB"
+    return (
+        f"study {found['study']}: {counts or 'no trials'}; {found['seconds']:.0f} s\n"
+        f"  {epochs}; {saved}; {found['programs']} programs compiled; {store}"
+    )
 
 
 def _best_text(found: dict[str, Any]) -> list[str]:

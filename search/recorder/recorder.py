@@ -87,7 +87,7 @@ class Recorder:
             tags["search.best_epoch"] = f"{trial.outcome.stage} {trial.outcome.epoch}"
             metrics = {f"best_{name}": value for name, value in trial.outcome.metrics.items()}
             metrics |= {"epochs_run": trial.outcome.epochs_run, "epochs_reused": trial.outcome.epochs_reused}
-            metrics["trial_seconds"] = trial.outcome.seconds
+            metrics |= {"seconds_spent": trial.outcome.spent_s, "seconds_saved": trial.outcome.saved_s}
         self._tracking.end_trial(trial.key, _STATUS[trial.state], _end_ms(trial), tags, metrics)
         if trial.proposal.repeats is None:
             self._study.end(trial)

@@ -85,6 +85,7 @@ def facts_of(trial: Trial) -> dict[str, Any]:
         facts |= dict(outcome.metrics)
         facts |= {"best_stage": outcome.stage, "best_epoch": outcome.epoch, "seconds": outcome.seconds}
         facts |= {"epochs_run": outcome.epochs_run, "epochs_reused": outcome.epochs_reused}
+        facts |= {"seconds_spent": outcome.spent_s, "seconds_saved": outcome.saved_s}
     for stage, epochs in trial.epochs.items():
         facts[f"{stage}_seconds"] = sum(epoch.seconds for epoch in epochs)
     return facts
@@ -101,4 +102,6 @@ def _outcome(attrs: dict[str, Any]) -> Outcome | None:
         seconds=attrs["seconds"],
         epochs_run=attrs["epochs_run"],
         epochs_reused=attrs["epochs_reused"],
+        spent_s=attrs["seconds_spent"],
+        saved_s=attrs["seconds_saved"],
     )

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import mean
+from statistics import median
 
 from search.config.trial_config import Stage, TrialConfig
 from search.scheduler.trial import Trial
@@ -20,7 +20,8 @@ class Work:
 
 
 class Allowance:
-    """Weighs work against what is left, by the seconds that epochs of the same kind took.
+    """Weighs work against what is left, by the seconds that epochs of the same kind took: their median, since
+    the first one compiles.
 
     An epoch's kind is its stage, backbone, image size and, in stage 2, depth. Where none of that depth is
     known, those of all depths stand for it; where none of the backbone is, work seems to take no time: only
@@ -68,7 +69,7 @@ class Allowance:
 
     def _seconds_an_epoch(self, part: Work) -> float:
         known = (self._seconds[kind] for kind in _kinds(part.config, part.stage))
-        return next((mean(seconds) for seconds in known if seconds), 0.0)
+        return next((median(seconds) for seconds in known if seconds), 0.0)
 
 
 def _kinds(config: TrialConfig, stage: Stage) -> list[tuple[object, ...]]:

@@ -62,21 +62,22 @@ class Asking:
         """
         starts = self._space.starts[sum(trial.proposal.recipe is None for trial in trials) :]
         start = starts[0] if starts else None
+        seen = [self.frozen(trial) for trial in trials if trial.proposal.params]
         for attempt in range(_MOST_TRIES):
-            config = self._suggested(trials, number, attempt, start)
+            config = self._suggested(seen, number, attempt, start)
             is_new = not any(_same(trial.config, config) for trial in trials)
             if is_new or self.is_finite or start:
                 break
         return None if self.is_finite and not is_new else config
 
     def _suggested(
-        self, trials: Sequence[Trial], number: int, attempt: int, start: dict[str, Any] | None
+        self, seen: Sequence[FrozenTrial], number: int, attempt: int, start: dict[str, Any] | None
     ) -> TrialConfig:
         sampler = make_sampler(self._space, number, attempt)
         if attempt >= _SAMPLER_TRIES:
             sampler = RandomSampler(seed=seed_for(self._space.seed, f"point, attempt {attempt}", number))
         study = optuna.create_study(direction=self._space.objective.direction, sampler=sampler)
-        study.add_trials([self.frozen(trial) for trial in trials if trial.proposal.params])
+        study.add_trials(seen)
         if start:
             study.enqueue_trial(names_of(self._space, start))
         return suggest(self._space, study.ask())

@@ -50,6 +50,9 @@ class Outcome:
         seconds: Measured seconds of all its epochs, replayed ones included.
         epochs_run: Epochs trained for it.
         epochs_reused: Epochs taken from the store, of other trials.
+        spent_s: Measured seconds of the epochs trained for it.
+        saved_s: Seconds that it would have taken more if nothing had been reused: those of its reused epochs,
+            and what stored features saved in all its epochs.
     """
 
     stage: Stage
@@ -58,6 +61,8 @@ class Outcome:
     seconds: float
     epochs_run: int
     epochs_reused: int
+    spent_s: float
+    saved_s: float
 
 
 @dataclass
@@ -75,6 +80,8 @@ class Trial:
         outcome: What it came to, once it is over or paused; None if it had no epoch.
         epochs_run: Epochs trained for it so far.
         epochs_reused: Epochs taken from the store so far.
+        spent_s: Seconds of the epochs trained for it so far.
+        saved_s: Seconds that reuse has saved it so far.
         run_id: Its MLflow run, once that is known.
         is_open: Whether Optuna still has it as running.
         promotions: How it got past each rung so far, the first rung first.
@@ -93,6 +100,8 @@ class Trial:
     outcome: Outcome | None = None
     epochs_run: int = 0
     epochs_reused: int = 0
+    spent_s: float = 0.0
+    saved_s: float = 0.0
     run_id: str | None = None
     is_open: bool = True
     promotions: list[Way] = field(default_factory=list)
@@ -141,10 +150,13 @@ class Trial:
             ran: Whether it was trained just now. If not, its time tells whether a driver that died had it
                 trained for this trial.
         """
+        self.saved_s += epoch.saved_s
         if ran or epoch.time_ms >= self.started_ms:
             self.epochs_run += 1
+            self.spent_s += epoch.seconds
         else:
             self.epochs_reused += 1
+            self.saved_s += epoch.seconds
 
     def pause(self, reason: str, metric: str) -> None:
         """Lay the trial aside until it is promoted."""
@@ -157,6 +169,7 @@ class Trial:
         if self.must_replay:
             self.epochs = {stage: [] for stage in STAGES}
             self.epochs_run = self.epochs_reused = 0
+            self.spent_s = self.saved_s = 0.0
             self.must_replay = False
 
     def end(self, state: State, reason: str | None, metric: str) -> None:
@@ -182,7 +195,14 @@ class Trial:
         if best is not None and not self.must_replay:
             seconds = sum(epoch.seconds for stage in STAGES for epoch in self.epochs[stage])
             self.outcome = Outcome(
-                best.stage, best.epoch, best.metrics, seconds, self.epochs_run, self.epochs_reused
+                best.stage,
+                best.epoch,
+                best.metrics,
+                seconds,
+                self.epochs_run,
+                self.epochs_reused,
+                self.spent_s,
+                self.saved_s,
             )
 
     def segment(self, stage: Stage, until: int, metric: str, study_seed: int, owner: str | None) -> Segment:

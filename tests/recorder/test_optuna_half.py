@@ -80,7 +80,7 @@ def _proposal(recipe: str | None = None, **settings: Any) -> Proposal:
 
 
 def _epoch(stage: Any, number: int, value: float) -> Epoch:
-    return Epoch(stage, number, {**METRICS, "val_loss": value}, 2.0, 100.0, 0)
+    return Epoch(stage, number, {**METRICS, "val_loss": value}, 2.0, 100.0, 0, saved_s=0.5)
 
 
 def _trained(study: StoredStudy, state: Any = "complete", reason: str | None = None) -> Trial:
@@ -103,9 +103,8 @@ def _trained(study: StoredStudy, state: Any = "complete", reason: str | None = N
 
 
 def _without_epochs(trial: Trial) -> dict[str, Any]:
-    return {name: value for name, value in vars(trial).items() if name not in ("epochs", "epochs_run")} | {
-        "epochs_reused": None
-    }
+    left_out = ("epochs", "epochs_run", "epochs_reused", "spent_s", "saved_s")
+    return {name: value for name, value in vars(trial).items() if name not in left_out}
 
 
 def _frozen(url: str) -> list[optuna.trial.FrozenTrial]:
@@ -160,7 +159,7 @@ def test_a_trial_is_read_back_as_it_was(url: str) -> None:
     for after in read[:3]:
         assert after.values("head", "val_loss") == [0.5, 0.25]
         assert after.values("tune", "val_loss") == [0.4]
-        assert after.outcome == Outcome("head", 2, {**METRICS, "val_loss": 0.25}, 6.0, 2, 1)
+        assert after.outcome == Outcome("head", 2, {**METRICS, "val_loss": 0.25}, 6.0, 2, 1, 4.0, 3.5)
         assert [epoch.seconds for stage in STAGES for epoch in after.epochs[stage]] == [2.0, 2.0, 2.0]
     assert read[3].epochs == {"head": [], "tune": []}
 

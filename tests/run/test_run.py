@@ -72,6 +72,18 @@ def test_the_summary_holds_what_is_promised(done: tuple[Any, dict[str, Any]]) ->
     assert summary["epochs_run"] > 0
 
 
+def test_the_summary_and_mlflow_say_what_reuse_saved(done: tuple[Any, dict[str, Any]]) -> None:
+    command, summary = done
+    assert summary["epochs_run"] == epochs_trained(command.home)
+    assert 0 < summary["seconds_training"] < summary["seconds"]
+    assert summary["seconds_saved"] > 0
+    stored = sum(file.stat().st_size for file in (command.home / "store").rglob("*") if file.is_file())
+    assert 0.5 * stored < summary["store_bytes"] <= stored
+    metrics = runs_of(command.home)[1][None].data.metrics
+    for name in ("epochs_run", "epochs_reused", "seconds_training", "seconds_saved", "store_bytes"):
+        assert metrics[name] == summary[name]
+
+
 def test_optuna_holds_every_value_at_its_step(done: tuple[Any, dict[str, Any]]) -> None:
     command, summary = done
     trials = trials_of(command.home)
