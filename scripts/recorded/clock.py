@@ -45,22 +45,35 @@ class Clock:
     def _head_s(self, segment: Segment) -> float:
         config = segment.config
         cost = self._heads[config.backbone, config.augment]
-        draw = draw_of_epoch(segment.until - 1, config.n_draws, config.augment)
-        # with an owner nothing is stored, so they are computed for each epoch
-        owned = segment.owner and (segment.owner, segment.until)
         seconds = cost.head + self._once(cost.compile_backbone, "backbone", config.backbone)
-        seconds += self._once(cost.features_validation, "validation", config.backbone, owned)
+        seconds += self._once(cost.features_validation, "validation", config.backbone, _owned(segment))
         return seconds + self._once(
-            cost.features_train, "train", config.backbone, config.augment, draw, owned
+            cost.features_train, "train", config.backbone, config.augment, _draw(segment), _owned(segment)
         )
 
     def _tune_s(self, segment: Segment) -> float:
         config = segment.config
         cost = self._tunes[config.backbone, config.unfreeze, config.augment]
-        return cost.tune + self._once(cost.compile_tune, "tune", config.backbone, config.unfreeze)
+        kind = (config.backbone, config.unfreeze)
+        seconds = cost.tune + self._once(cost.compile_tune, "tune", *kind)
+        seconds += self._once(cost.cut_validation, "cut", *kind, _owned(segment))
+        return seconds + self._once(
+            cost.cut_train, "cut", *kind, config.augment, _draw(segment), _owned(segment)
+        )
 
     def _once(self, seconds: float, *what: Hashable) -> float:
         if what in self._done:
             return 0.0
         self._done.add(what)
         return seconds
+
+
+def _draw(segment: Segment) -> int:
+    """Which draw the last epoch of a segment takes."""
+    config = segment.config
+    return draw_of_epoch(segment.until - 1, config.n_draws, config.augment)
+
+
+def _owned(segment: Segment) -> Hashable:
+    """Who alone may use what is computed: with an owner nothing is stored, so each epoch computes its own."""
+    return segment.owner and (segment.owner, segment.until)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recorded.measured import Measured
 from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet
@@ -17,10 +19,12 @@ from search.training.features import Features
 from search.training.segment import Segment
 from search.training.stage_training import predict
 from search.training.trainer import Trainer
-from search.training.workshop import Bench
+from search.training.workshop import Bench, Way
 
 # Epochs timed after the one that compiles; their median is taken.
 _TIMED = 2
+
+_SPLITS = ("train", "validation")
 
 
 class Stopwatch:
@@ -36,7 +40,7 @@ class Stopwatch:
         self, workplace: Trainer, images: ImageSet, weights: Callable[[TrialConfig], Path | None]
     ) -> None:
         self._trainer, self._images, self._weights = workplace, images, weights
-        self._features = Features(None, workplace.workshop.augmentation, {})
+        self._features = Features(None, workplace.workshop.augmentation, {}, "float32")
 
     def measure(self, configs: Sequence[TrialConfig]) -> list[Measured]:
         """Measure each (backbone, unfreeze, augment) that occurs."""
@@ -63,27 +67,40 @@ class Stopwatch:
         build_s = _seconds(lambda: self._bench(config))
         bench = self._bench(config)
         plain = config.model_copy(update={"augment": 0.0})
-        forward = _excess(lambda: self._features.of_validation(bench, plain, self._images))
+        forward = _excess(lambda: self._pass(bench.head, plain, "validation"))
         whole = _excess(lambda: predict(bench, self._images, "validation"))
-        features_s = _seconds(lambda: self._features.of_validation(bench, plain, self._images))
-        features_s += _seconds(lambda: self._features.of_epoch(bench, plain, self._images, 1))
+        features_s = sum(self._pass_s(bench.head, plain, split) for split in _SPLITS)
         first, *later = self._epochs(plain, "head")
         return build_s + forward + whole + max(0.0, first - features_s - statistics.median(later))
 
     def _of(self, config: TrialConfig) -> dict[str, Any]:
         bench = self._bench(config)
-        self._features.of_epoch(bench, config, self._images, 1)
+        self._pass(bench.head, config, "train")
         head = self._epochs(config.model_copy(update={"augment": 0.0}), "head")
-        first, *later = self._epochs(config, "tune")
+        # one draw, so that all epochs but the first find it stored
+        first, *later = self._epochs(config.model_copy(update={"n_draws": 1}), "tune")
+        way = self._trainer.workshop.way(bench, config, "tune")
+        train_s, validation_s = (self._pass_s(way, config, split) if way.pays else 0.0 for split in _SPLITS)
         return {
-            "compile_tune": max(0.0, first - statistics.median(later)),
-            "features_train": _seconds(lambda: self._features.of_epoch(bench, config, self._images, 1)),
-            "features_validation": _seconds(
-                lambda: self._features.of_validation(bench, config, self._images)
-            ),
+            "compile_tune": max(0.0, first - statistics.median(later) - train_s - validation_s),
+            "features_train": self._pass_s(bench.head, config, "train"),
+            "features_validation": self._pass_s(bench.head, config, "validation"),
             "head": statistics.median(head[1:]),
+            "cut_train": train_s,
+            "cut_validation": validation_s,
             "tune": statistics.median(later),
         }
+
+    def _pass_s(self, way: Way, config: TrialConfig, split: str) -> float:
+        return _seconds(lambda: self._pass(way, config, split))
+
+    def _pass(self, way: Way, config: TrialConfig, split: str) -> None:
+        """Compute the features of a split."""
+        if split == "train":
+            source = self._features.of_epoch(way, config, self._images, 1)
+        else:
+            source = self._features.of_validation(way, config, self._images)
+        source.take(np.arange(len(self._images.rows[split])))
 
     def _bench(self, config: TrialConfig) -> Bench:
         return self._trainer.workshop.bench(config, self._weights(config), len(self._images.classes))

@@ -17,7 +17,10 @@ class Measured:
         features_train: The backbone's pass over the training pictures, one draw.
         features_validation: The same over the validation pictures.
         head: An epoch of stage 1 on features that are there, validation included.
-        tune: An epoch of stage 2, validation included.
+        cut_train: The pass of what stage 2 does not train over the training pictures, one draw; 0 where
+            nothing is stored there, and each epoch does it.
+        cut_validation: The same over the validation pictures.
+        tune: An epoch of stage 2 on what is there, validation included.
     """
 
     backbone: str
@@ -28,4 +31,6 @@ class Measured:
     features_train: float
     features_validation: float
     head: float
+    cut_train: float
+    cut_validation: float
     tune: float

@@ -27,6 +27,8 @@ COSTS = {
     "features_train": 1_000.0,
     "features_validation": 100.0,
     "head": 1.0,
+    "cut_train": 1_000_000.0,
+    "cut_validation": 10_000_000.0,
     "tune": 10.0,
 }
 

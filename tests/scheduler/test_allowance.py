@@ -41,8 +41,8 @@ def learned(space: Space, *epochs: tuple[str, float, Stage, float]) -> Allowance
     [
         ("a", 0.5, "tune", 15.0),
         ("a", 1.0, "tune", 40.0),
-        # of no known depth: what all depths of the backbone take on the average
-        ("a", 0.25, "tune", 70.0 / 3),
+        # of no known depth: the median over all depths of the backbone
+        ("a", 0.25, "tune", 20.0),
         # stage 1 is the same whatever comes after it
         ("a", 0.25, "head", 1.0),
         ("b", 0.5, "tune", 0.0),
