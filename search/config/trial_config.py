@@ -25,6 +25,8 @@ Unfreeze = Annotated[float | str, BeforeValidator(_legal_unfreeze)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
+LrSchedule = Literal["constant", "cosine"]
+Warmup = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrialConfig(BaseModel):
@@ -57,11 +59,21 @@ class TrialConfig(BaseModel):
         default=0.0, description="decoupled weight decay; with adam this is AdamW"
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="label smoothing")
-    lr_schedule: Literal["constant", "cosine"] = Field(
-        default="constant", description="course of the learning rate within each stage"
+    head_lr_schedule: LrSchedule = Field(
+        default="constant", alias="head.lr_schedule", description="course of the learning rate of stage 1"
     )
-    warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.0, description="share of each stage's steps in which the learning rate rises from 0"
+    head_warmup: Warmup = Field(
+        default=0.0,
+        alias="head.warmup",
+        description="share of the steps of stage 1 in which the learning rate rises from 0",
+    )
+    tune_lr_schedule: LrSchedule = Field(
+        default="constant", alias="tune.lr_schedule", description="course of the learning rate of stage 2"
+    )
+    tune_warmup: Warmup = Field(
+        default=0.0,
+        alias="tune.warmup",
+        description="share of the steps of stage 2 in which the learning rate rises from 0",
     )
     patience: Annotated[int, Field(ge=0)] = Field(
         default=0, description="epochs without a better value after which a stage ends, 0 = never"
@@ -87,6 +99,14 @@ class TrialConfig(BaseModel):
     def lr(self, stage: Stage) -> float:
         """The base learning rate of a stage."""
         return self.head_lr if stage == "head" else self.head_lr * self.tune_lr_ratio
+
+    def lr_schedule(self, stage: Stage) -> LrSchedule:
+        """The course of a stage's learning rate."""
+        return self.head_lr_schedule if stage == "head" else self.tune_lr_schedule
+
+    def warmup(self, stage: Stage) -> float:
+        """The share of a stage's steps in which its learning rate rises from 0."""
+        return self.head_warmup if stage == "head" else self.tune_warmup
 
     def flat(self) -> dict[str, bool | int | float | str]:
         """The settings under their own keys (`head.lr`); those of a stage that is not there are left out."""

@@ -89,20 +89,6 @@ def unfrozen_layers(model: keras.Model, unfreeze: float | str) -> tuple[keras.La
     return chosen
 
 
-def nearest_cut(model: keras.Model, unfreeze: float | str) -> Cut | None:
-    """Find the highest cut below which nothing is trained, so that its prefix can be stored.
-
-    Returns:
-        The cut, or None where there is none: training starts before the first one. For unfreeze 0 it is the
-        highest cut of all.
-
-    Raises:
-        SpaceError: As `unfrozen_layers`.
-    """
-    legal = _legal_cuts(model, unfreeze)
-    return legal[-1] if legal else None
-
-
 def storable_cut(model: keras.Model, unfreeze: float | str) -> Cut | None:
     """Find the highest cut below which nothing is trained and whose tensor is worth storing.
 

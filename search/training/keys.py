@@ -66,8 +66,8 @@ def _of_trial(segment: Segment, draw_seed: int) -> dict[str, Any]:
 
 def _of_stage(config: TrialConfig, stage: Stage) -> dict[str, Any]:
     """The stage's own settings; its length only where the learning rate hangs on it."""
-    course = {"schedule": config.lr_schedule, "warmup": config.warmup}
-    if config.lr_schedule != "constant" or config.warmup > 0:
+    course: dict[str, Any] = {"schedule": config.lr_schedule(stage), "warmup": config.warmup(stage)}
+    if config.lr_schedule(stage) != "constant" or config.warmup(stage) > 0:
         course["epochs"] = config.epochs(stage)
     depth = {} if stage == "head" else {"unfreeze": config.unfreeze}
     return {"lr": config.lr(stage), **course, **depth}

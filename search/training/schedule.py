@@ -22,9 +22,9 @@ def learning_rates(config: TrialConfig, stage: Stage, epoch: int, steps: int) ->
     """
     total = steps * config.epochs(stage)
     position = np.arange((epoch - 1) * steps, epoch * steps)
-    rising = config.warmup * total
+    rising = config.warmup(stage) * total
     factor = np.minimum(1.0, (position + 1) / rising) if rising >= 1 else np.ones(steps)
-    if config.lr_schedule == "cosine":
+    if config.lr_schedule(stage) == "cosine":
         done = np.clip((position - rising) / (total - rising), 0.0, 1.0)
         factor = factor * 0.5 * (1.0 + np.cos(np.pi * done))
     return (config.lr(stage) * factor).astype(np.float32)

@@ -129,7 +129,7 @@ sampler: {nme: tpe}
 free:
   backbone: {choice: [smal_net]}
   dropout: {float: [0.0, 2.0]}
-  warmup: {floot: [0, 1]}
+  tune.warmup: {floot: [0, 1]}
 recipes: [no_such, 3]
 """
     with pytest.raises(SpaceError) as caught:
@@ -145,7 +145,7 @@ recipes: [no_such, 3]
         "sampler.nme:",
         "free.backbone:",
         "free.dropout:",
-        "free.warmup:",
+        "free.tune.warmup:",
         "'no_such'",
         "recipes: expected text, got 3",
     )

@@ -5,14 +5,20 @@ import keras
 import pytest
 
 from search.errors import SpaceError
-from search.model.blocks import blocks, nearest_cut, storable_cut, unfrozen_layers
-from search.model.graph import cuts, split
+from search.model.blocks import blocks, storable_cut, unfrozen_layers
+from search.model.graph import Cut, cuts, split
 
 RandomBackbone = Callable[[str], keras.Model]
 
 
 def names(layers: tuple[keras.Layer, ...]) -> list[str]:
     return [layer.name for layer in layers]
+
+
+def frozen_cuts(model: keras.Model, unfreeze: float | str) -> list[Cut]:
+    """All cuts below which nothing is trained, the lowest first."""
+    chosen = set(unfrozen_layers(model, unfreeze))
+    return [cut for cut in cuts(model) if not chosen & set(split(model, cut)[0].layers)]
 
 
 def test_a_bottleneck_without_addition_is_one_block(random_backbone: RandomBackbone) -> None:
@@ -39,7 +45,6 @@ def test_the_cells_of_nasnet_are_blocks_though_no_cut_parts_them(random_backbone
     parts = blocks(random_backbone("nasnet_mobile"))
     assert parts[1].name == "reduction_concat_stem_1"
     assert parts[4].name == "normal_concat_1"
-    assert nearest_cut(random_backbone("nasnet_mobile"), 0.5).name == "stem_bn1"
 
 
 def test_unfreeze_0_trains_nothing(random_backbone: RandomBackbone) -> None:
@@ -104,45 +109,22 @@ def test_an_unfreeze_that_cannot_be_is_refused(
         unfrozen_layers(random_backbone("vgg16"), unfreeze)
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2_035", "resnet50", "convnext_tiny", "inception_v3"])
-@pytest.mark.parametrize("unfreeze", [0.1, 0.3, 0.7, "layer:100"])
-def test_the_nearest_cut_is_the_highest_whose_prefix_is_frozen(
-    name: str, unfreeze: float | str, random_backbone: RandomBackbone
-) -> None:
-    model = random_backbone(name)
-    cut = nearest_cut(model, unfreeze)
-    chosen = set(unfrozen_layers(model, unfreeze))
-    places = cuts(model)
-    assert cut is not None
-    assert not chosen & set(split(model, cut)[0].layers)
-    higher = places[places.index(cut) + 1 :]
-    assert not higher or chosen & set(split(model, higher[0])[0].layers)
-
-
-def test_there_is_no_cut_below_a_network_that_is_trained_whole(random_backbone: RandomBackbone) -> None:
-    assert nearest_cut(random_backbone("vgg16"), 1.0) is None
-
-
-def test_the_nearest_cut_of_a_frozen_network_is_its_highest(random_backbone: RandomBackbone) -> None:
-    model = random_backbone("vgg16")
-    assert nearest_cut(model, 0) == cuts(model)[-1]
-
-
 @pytest.mark.parametrize("name", ["mobilenet_v2_035", "resnet50", "convnext_tiny", "inception_v3", "vgg16"])
-def test_a_storable_cut_has_something_below_it_and_no_more_numbers_than_the_picture(
+def test_a_storable_cut_is_the_highest_frozen_one_past_the_first_block_that_is_no_larger_than_the_picture(
     name: str, random_backbone: RandomBackbone
 ) -> None:
     model = random_backbone(name)
     first = blocks(model)[0].operations
     for unfreeze in (0.1, 0.3, 0.5, 0.7, 0.9):
-        cut, nearest = storable_cut(model, unfreeze), nearest_cut(model, unfreeze)
-        if cut is not None:
-            assert nearest is not None
-            assert cut.position <= nearest.position
-            assert math.prod(cut.shape) <= math.prod(model.input_shape[1:])
-            assert set(first) <= set(model.operations[: cut.position + 1])
+        worth = [
+            cut
+            for cut in frozen_cuts(model, unfreeze)
+            if math.prod(cut.shape) <= math.prod(model.input_shape[1:])
+            and set(first) <= set(model.operations[: cut.position + 1])
+        ]
+        assert storable_cut(model, unfreeze) == (worth[-1] if worth else None)
     assert storable_cut(model, 1.0) is None
-    assert storable_cut(model, 0.1) == nearest_cut(model, 0.1)
+    assert storable_cut(model, 0.1) == frozen_cuts(model, 0.1)[-1]
 
 
 def test_a_storable_cut_lies_lower_where_the_nearest_tensor_is_larger_than_the_picture(
@@ -150,11 +132,10 @@ def test_a_storable_cut_lies_lower_where_the_nearest_tensor_is_larger_than_the_p
 ) -> None:
     model = random_backbone("mobilenet_v2_035")
     found = {unfreeze: storable_cut(model, unfreeze) for unfreeze in ("block_1_depthwise", "block_3_expand")}
-    nearest = nearest_cut(model, "block_1_depthwise")
-    assert nearest is not None
+    nearest = frozen_cuts(model, "block_1_depthwise")[-1]
     assert math.prod(nearest.shape) > math.prod(model.input_shape[1:])
     assert found["block_1_depthwise"].name == "expanded_conv_project_BN"
-    assert found["block_3_expand"] == nearest_cut(model, "block_3_expand")
+    assert found["block_3_expand"] == frozen_cuts(model, "block_3_expand")[-1]
 
 
 def test_a_network_without_inner_cuts_has_none_to_store(random_backbone: RandomBackbone) -> None:

@@ -39,7 +39,7 @@ def point_of(point: dict[str, object]) -> tuple[object, ...]:
     ("change", "stage"),
     [
         ("fixed.dropout=0.4", "head"),  # another training
-        ("fixed.lr_schedule=cosine", "head"),
+        ("fixed.head.lr_schedule=cosine", "head"),
         ("reuse.n_draws=2", "head"),
         ("fixed.head.epochs=4", "head"),  # longer than what was recorded
         ("fixed.head.epochs=1", "tune"),  # stage 2 was recorded from two epochs of stage 1

@@ -30,9 +30,11 @@ def changed(segment: Segment, **settings: Any) -> Segment:
 OF_BOTH = [
     {"backbone": "mobilenet_v2"}, {"batch_size": 8}, {"optimizer": "sgd"}, {"head_lr": 0.1},
     {"dropout": 0.1}, {"augment": 0.25}, {"n_draws": 2}, {"weight_decay": 0.1},
-    {"label_smoothing": 0.1}, {"lr_schedule": "cosine"}, {"warmup": 0.1},
+    {"label_smoothing": 0.1}, {"head_lr_schedule": "cosine"}, {"head_warmup": 0.1},
 ]  # fmt: skip
-OF_TUNE = [{"unfreeze": 1.0}, {"tune_lr_ratio": 0.5}]
+OF_TUNE = [
+    {"unfreeze": 1.0}, {"tune_lr_ratio": 0.5}, {"tune_lr_schedule": "cosine"}, {"tune_warmup": 0.1},
+]  # fmt: skip
 OF_NONE = [{"patience": 3}, {"tune_epochs": 9}, {"head_epochs": 9}]
 
 
@@ -57,8 +59,8 @@ def test_how_long_a_stage_may_last_is_in_no_key(segment: Segment, settings: dict
 
 
 def test_a_stages_length_counts_where_its_learning_rate_hangs_on_it(segment: Segment) -> None:
-    cosine = changed(segment, lr_schedule="cosine")
-    longer = changed(segment, lr_schedule="cosine", tune_epochs=9)
+    cosine = changed(segment, tune_lr_schedule="cosine")
+    longer = changed(segment, tune_lr_schedule="cosine", tune_epochs=9, head_epochs=9)
     assert key_of(longer, "head") == key_of(cosine, "head")
     assert key_of(longer, "tune") != key_of(cosine, "tune")
 

@@ -28,8 +28,10 @@ SETTINGS = {
     },
     "sgd with warm-up, cosine and label smoothing": {
         "optimizer": "sgd",
-        "warmup": 0.3,
-        "lr_schedule": "cosine",
+        "head_warmup": 0.3,
+        "tune_warmup": 0.3,
+        "head_lr_schedule": "cosine",
+        "tune_lr_schedule": "cosine",
         "label_smoothing": 0.1,
     },
     "rmsprop without dropout, stopped early": {
