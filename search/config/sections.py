@@ -168,7 +168,10 @@ class Budget(Section):
     )
     timeout: Duration = Field(default=None, description="wall time, such as 90s, 45m, 2h")
     epochs: int | None = Field(
-        default=None, ge=1, description="epochs trained in all, those taken from the store not included"
+        default=None,
+        ge=1,
+        description="epochs that the search trains in all; those taken from the store do not count, and "
+        "finalists come on top",
     )
     trial_timeout: Duration = Field(
         default=None, description="training time of one trial, after which it is pruned"

@@ -13,13 +13,10 @@ from search.driver.view import View
 from search.errors import TrialError
 from search.executor.executor import Executor
 from search.scheduler.judge import Verdict
-from search.scheduler.race import Race, finalists_of
+from search.scheduler.race import Race
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import State, Trial
 from search.training.segment import SegmentResult
-
-# Trials that are looked at more closely at the end, beside the recipes
-BEST_FEW = 3
 
 
 class Driver:
@@ -164,11 +161,5 @@ class Driver:
         self._view.ended(trial)
         if trial.state != "complete":
             self._kept.release(trial)
-        for loser in self._losers():
-            self._kept.release(loser)
-
-    def _losers(self) -> list[Trial]:
-        """The complete trials that nobody will ask for any more."""
-        best = {trial.key for trial in finalists_of(self._scheduler.trials, BEST_FEW, self._metric)}
-        complete = (trial for trial in self._scheduler.trials if trial.state == "complete")
-        return [trial for trial in complete if trial.key not in best and not trial.proposal.recipe]
+        for unwanted in self._scheduler.unwanted():
+            self._kept.release(unwanted)

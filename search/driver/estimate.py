@@ -8,6 +8,7 @@ from search.config.dimensions import PerBackbone
 from search.config.space import Space
 from search.config.trial_config import TrialConfig
 from search.data.table import DataSet
+from search.driver.limits import Limits, measured_by
 from search.driver.request import Request
 from search.executor.executor import InlineExecutor
 from search.training.segment import Cost
@@ -48,10 +49,15 @@ class Estimate:
 
 
 def estimate(request: Request, data: DataSet) -> Estimate:
-    """Estimate a study from one timed forward pass of each backbone; nothing is trained."""
+    """Estimate a study from one timed forward pass of each backbone; nothing is trained.
+
+    Raises:
+        SpaceError: No backbone keeps the space's constraints.
+    """
     space, options = request.file.space, request.options
     plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
     executor = InlineExecutor(plan, lambda stage, epoch, share: None)
+    Limits(space, {}, measured_by(executor), note=lambda network, size: None).check()
     configs = {name: _typical(space, name) for name in space.backbones}
     costs = {name: executor.submit("cost", config).result() for name, config in configs.items()}
     executor.close()

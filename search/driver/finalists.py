@@ -10,7 +10,8 @@ from search.driver.limits import Limits
 from search.driver.view import View
 from search.executor.executor import Executor
 from search.recorder.recorder import Recorder
-from search.scheduler.race import Race, RaceResult, finalists_of
+from search.scheduler.race import Race, RaceResult
+from search.scheduler.ranking import best_of
 from search.scheduler.scheduler import Scheduler
 
 
@@ -39,17 +40,27 @@ def race_finalists(
         kept: Pins checkpoints.
 
     Returns:
-        How it ended; None where there was no finalist or no run came to its end.
+        How it ended; None where there was no finalist, no run came to its end, or it was stopped.
     """
     metric = space.objective.metric
-    few = list(finalists_of(scheduler.trials, space.finalists.k, metric))
+    few = list(best_of(scheduler.trials, space.finalists.k, metric))
     if not few:
         return None
     view.say(f"finalists on fresh seeds: trials {', '.join(str(trial.number) for trial in few)}")
     left = None if deadline is None else lambda: deadline - time.monotonic()
     race = Race(scheduler, few, space.finalists.seeds, metric, left)
     Driver(race, executor, recorder, view, metric, deadline, stop, limits, kept).run()
-    result = race.result()
+    _end_open_runs(race, recorder, view, "the study was stopped" if stop.is_set() else "time was up", metric)
+    result = None if stop.is_set() else race.result()
     if result is not None:
         recorder.finalists(result, metric)
     return result
+
+
+def _end_open_runs(race: Race, recorder: Recorder, view: View, why: str, metric: str) -> None:
+    """End what came to no end; a later start takes it up again, if its finalists are the same."""
+    for run in race.trials:
+        if run.state == "running":
+            run.end("pruned", why, metric)
+            recorder.end(run)
+            view.ended(run)

@@ -12,7 +12,6 @@ from search.data.image_set import image_set
 from search.data.split import SPLITS
 from search.data.table import DataSet
 from search.digests import digest_of
-from search.driver.driver import BEST_FEW
 from search.driver.request import Request
 from search.driver.view import View
 from search.errors import TrackingError
@@ -20,7 +19,8 @@ from search.executor.executor import Executor
 from search.recorder.tracking import Tracking
 from search.registry.card import Baseline, Facts, FreshSeeds, SeedRow, model_card
 from search.registry.scores import Score, is_right, paired_difference, score
-from search.scheduler.race import RaceResult, finalists_of
+from search.scheduler.race import RaceResult
+from search.scheduler.ranking import BEST_FEW, best_of
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Trial
 from search.store.entries import Store
@@ -88,7 +88,7 @@ class _Finish:
 
     def results(self, best: Trial) -> Results:
         recipes = [t for t in self._scheduler.trials if t.proposal.recipe and t.state == "complete"]
-        best_few = finalists_of(self._scheduler.trials, BEST_FEW, self._space.objective.metric)
+        best_few = best_of(self._scheduler.trials, BEST_FEW, self._space.objective.metric)
         for trial in _each_once([best, *best_few, *recipes]):
             self._keep_artifacts(trial)
         labels = self._labels("test")

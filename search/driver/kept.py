@@ -1,5 +1,6 @@
 """Kept: the checkpoints that a study still needs, pinned so that a full store does not drop them."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -42,7 +43,13 @@ class Kept:
 def forget_pins(store: Path, study: str) -> None:
     """Let go of all that a study of a name pinned, which is discarded."""
     for file in (store / "pins").glob(f"{study}.*.json"):
-        Pins(store, file.stem).discard()
+        if is_of_study(file.name, study):
+            Pins(store, file.stem).discard()
+
+
+def is_of_study(file_name: str, study: str) -> bool:
+    """Tell whether a file belongs to a study and not to one whose name begins with it: `NAME.UID.*`."""
+    return re.fullmatch(r"[0-9a-f]{32}", file_name.removeprefix(f"{study}.").split(".")[0]) is not None
 
 
 def _name(trial: Trial) -> str:

@@ -5,7 +5,18 @@ from collections.abc import Callable, Mapping
 from search.config.space import Space
 from search.config.trial_config import TrialConfig
 from search.errors import SpaceError
+from search.executor.executor import Executor
 from search.training.segment import Size
+
+
+def measured_by(executor: Executor) -> Callable[[TrialConfig], Size]:
+    """Have networks measured where the work is done."""
+
+    def measure(config: TrialConfig) -> Size:
+        size: Size = executor.submit("size", config).result()
+        return size
+
+    return measure
 
 
 class Limits:

@@ -12,28 +12,27 @@ from filelock import FileLock, Timeout
 
 from search import __version__
 from search.config.space import Space
-from search.config.trial_config import TrialConfig
 from search.data.split import SPLITS, SplitRule
 from search.data.table import DataSet, read_folder
 from search.data.threads import Progress
 from search.driver.driver import Driver
 from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
-from search.driver.kept import Kept, forget_pins
-from search.driver.limits import Limits
+from search.driver.kept import Kept, forget_pins, is_of_study
+from search.driver.limits import Limits, measured_by
 from search.driver.request import Request
 from search.driver.totals import Totals
 from search.driver.view import View
-from search.errors import DataError, StudyError
+from search.errors import DataError, StudyError, UserError
 from search.executor.executor import Executor, InlineExecutor
 from search.recorder.optuna_half import StoredStudy, check_database, delete_study
 from search.recorder.recorder import Recorder
 from search.recorder.spool import Spool
 from search.recorder.tracking import Tracking
+from search.scheduler.ranking import BEST_FEW, best_of
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Trial
 from search.store.entries import Store
-from search.training.segment import Size
 from search.training.worker import WorkerPlan
 
 # How long the end of a run waits for MLflow before what is left stays on disk for the next start.
@@ -150,7 +149,8 @@ def discard(request: Request) -> None:
     """Delete a study's trials and what MLflow was not told of them; its runs and models stay."""
     study, file = request.file.space.study, request.study_file
     delete_study(request.options.storage_url, study)
-    for left in file.path.parent.glob(f"{study}.*.spool.*"):
+    spooled = file.path.parent.glob(f"{study}.*.spool.*")
+    for left in (left for left in spooled if is_of_study(left.name, study)):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     forget_pins(request.options.home / "store", study)
     file.delete()
@@ -171,19 +171,21 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     most_head = request.most_head_epochs
     study.hold_to({"space": space.digest(), "pictures": data.fingerprint, "most head epochs": most_head})
     request.study_file.write(space, data.fingerprint, sizes(data))
-    tracking = _tracking(request, data, study)
     search_until, deadline = _deadlines(space, started)
     scheduler = _scheduler(request, study, search_until)
-    tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
-    recorder = Recorder(study, tracking, tags)
     with open_view(scheduler.trials, deadline) as view:
         plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
         store = Store(plan.store, space.reuse.limit_bytes)
         store.sweep()
         kept = Kept(store, f"{space.study}.{study.uid}")
         executor = InlineExecutor(plan, view.progress)
-        _check_networks(request, executor)
-        limits = _limits(space, study, executor)
+        limits = Limits(space, study.sizes(), measured_by(executor), study.note_size)
+        with _undone_unless_legal(request, scheduler):
+            _check_networks(request, executor)
+            limits.check()
+        tracking = _tracking(request, data, study)
+        tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
+        recorder = Recorder(study, tracking, tags)
         metric = space.objective.metric
         Driver(scheduler, executor, recorder, view, metric, search_until, stop, limits, kept).run()
         race = None
@@ -192,27 +194,29 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
         stopped = stop.is_set()
         results = None if stopped else finish(request, data, scheduler, executor, tracking, view, race)
         if results is not None:
-            kept.keep_only([results.champion.trial, *_open_trials(scheduler)])
+            kept.keep_only([results.champion.trial, *_still_wanted(scheduler, metric)])
     programs = executor.submit("compiled").result()
     executor.close()
     store_bytes = sum(store.sizes().values())
     return _close(tracking, scheduler, results, stopped, started, programs, store_bytes)
 
 
-def _open_trials(scheduler: Scheduler) -> list[Trial]:
-    return [trial for trial in scheduler.trials if trial.state in ("running", "paused")]
+def _still_wanted(scheduler: Scheduler, metric: str) -> list[Trial]:
+    """The trials that may go on, and those whose weights every later end of the study asks for."""
+    named = [trial for trial in scheduler.trials if trial.proposal.recipe and trial.state == "complete"]
+    open_ones = [trial for trial in scheduler.trials if trial.state in ("running", "paused")]
+    return [*best_of(scheduler.trials, BEST_FEW, metric), *named, *open_ones]
 
 
-def _limits(space: Space, study: StoredStudy, executor: Executor) -> Limits:
-    """Make the limits of a study, and refuse a space in which nothing keeps them."""
-
-    def measure(config: TrialConfig) -> Size:
-        size: Size = executor.submit("size", config).result()
-        return size
-
-    limits = Limits(space, study.sizes(), measure, study.note_size)
-    limits.check()
-    return limits
+@contextmanager
+def _undone_unless_legal(request: Request, scheduler: Scheduler) -> Iterator[None]:
+    """Forget a study without trials where its space turns out to be wrong, so that it can be mended."""
+    try:
+        yield
+    except UserError:
+        if not scheduler.trials:
+            discard(request)
+        raise
 
 
 def _deadlines(space: Space, started: float) -> tuple[float | None, float | None]:
@@ -278,6 +282,9 @@ def _close(
 ) -> Outcome:
     totals = Totals.of(scheduler.trials)
     metrics = {"trials": float(len(scheduler.trials)), **totals.figures(), "store_bytes": float(store_bytes)}
+    if results is not None and results.race is not None:
+        of_race = Totals.of(results.race.runs).figures()
+        metrics |= {f"finalists_{name}": value for name, value in of_race.items()}
     if results is not None:
         metrics |= {f"champion_{name}": value for name, value in results.champion.figures().items()}
     status = "KILLED" if stopped else "FINISHED" if results else "FAILED"

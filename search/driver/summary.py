@@ -12,6 +12,7 @@ from search.data.table import DataSet
 from search.driver.finish import fresh_seeds
 from search.driver.request import Request
 from search.driver.study import Outcome, sizes
+from search.driver.totals import Totals
 from search.scheduler.trial import Trial
 
 
@@ -62,6 +63,7 @@ def _champion(request: Request, outcome: Outcome) -> dict[str, Any] | None:
         "version": champion.version,
         "alias": champion.alias,
         "trial": champion.trial.number,
+        "params": champion.trial.config.flat(),
         "seed": champion.trial.proposal.replicate,
         "outcome": champion.outcome,
         "test_accuracy": champion.test.accuracy,
@@ -76,8 +78,8 @@ def _finalists(request: Request, outcome: Outcome) -> dict[str, Any] | None:
         return None
     found = fresh_seeds(outcome.results.race, request.file.space.objective.metric)
     rows = [asdict(row) for row in found.rows]
-    runs = [run for one in outcome.results.race.standings for run in one.runs]
-    return {"rows": rows, "luck": found.luck, "epochs_run": sum(run.epochs_run for run in runs)}
+    cost = Totals.of(outcome.results.race.runs)
+    return {"rows": rows, "luck": found.luck, **cost.figures()}
 
 
 def _baselines(outcome: Outcome) -> list[dict[str, Any]]:
@@ -130,18 +132,22 @@ def _counts_text(found: dict[str, Any]) -> str:
 
 def _best_text(found: dict[str, Any]) -> list[str]:
     best, champion = found["best"], found["champion"]
-    settings = ", ".join(f"{key} {_number(value)}" for key, value in best["params"].items())
-    lines = [f"best trial {best['number']}: {_validation_text(best)}", f"  {settings}"]
-    if champion:
-        low, high = champion["test_accuracy_interval"]
-        accuracy = f"{champion['test_accuracy']:.2%} [{low:.2%}, {high:.2%}]"
-        lines.append(f"  test: loss {champion['test_loss']:.4f}, accuracy {accuracy}")
+    lines = [f"best trial {best['number']}: {_validation_text(best)}", f"  {_settings(best['params'])}"]
     lines += _finalists_text(found["finalists"]) if found["finalists"] else []
     lines += [_baseline_text(row) for row in found["baselines"]]
-    if champion:
-        version = f" version {champion['version']}" if champion["version"] else ""
-        lines.append(f"champion {champion['name']}{version}: {champion['outcome']}")
-    return lines
+    return lines + (_champion_text(champion, best) if champion else [])
+
+
+def _champion_text(champion: dict[str, Any], best: dict[str, Any]) -> list[str]:
+    version = f" version {champion['version']}" if champion["version"] else ""
+    seed = f" on fresh seed {champion['seed']}" if champion["seed"] else ""
+    low, high = champion["test_accuracy_interval"]
+    accuracy = f"{champion['test_accuracy']:.2%} [{low:.2%}, {high:.2%}]"
+    lines = [
+        f"champion {champion['name']}{version}: trial {champion['trial']}{seed}; {champion['outcome']}",
+        f"  test: loss {champion['test_loss']:.4f}, accuracy {accuracy}",
+    ]
+    return lines if champion["trial"] == best["number"] else [*lines, f"  {_settings(champion['params'])}"]
 
 
 def _finalists_text(found: dict[str, Any]) -> list[str]:
@@ -151,6 +157,8 @@ def _finalists_text(found: dict[str, Any]) -> list[str]:
         mean = "no run" if row["mean"] is None else f"mean {row['mean']:.4f}{spread}"
         stopped = f"; {row['stopped']}" if row["stopped"] else ""
         lines.append(f"finalist {row['trial']}: {mean} over {len(row['values'])} fresh seeds{stopped}")
+    cost = f"{found['epochs_run']} epochs trained, {found['seconds_training']:.0f} s of training"
+    lines.append(f"  the finalists took {cost}, which come on top")
     if found["luck"] is not None:
         chance = f"{found['luck']:.0%} by Welch's t-test"
         lines.append(f"  the chance that the first two are in the wrong order: {chance}")
@@ -171,6 +179,10 @@ def _baseline_text(row: dict[str, Any]) -> str:
 
 def _validation_text(row: dict[str, Any]) -> str:
     return f"val_loss {row['val_loss']:.4f}, val_accuracy {row['val_accuracy']:.2%}"
+
+
+def _settings(params: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {_number(value)}" for key, value in params.items())
 
 
 def _number(value: Any) -> str:

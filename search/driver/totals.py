@@ -1,6 +1,6 @@
 """Totals: what a study's trials cost, and what reuse has saved them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from search.scheduler.trial import Trial
@@ -8,7 +8,7 @@ from search.scheduler.trial import Trial
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over the trials of a study, over all its starts; runs on fresh seeds are not among them.
+    """Sums over the trials of a study, or over the runs of its finalists; over all starts.
 
     Attributes:
         epochs_run: Epochs trained.
@@ -24,14 +24,19 @@ class Totals:
     seconds_saved: float
 
     @classmethod
-    def of(cls, trials: Iterable[Trial]) -> "Totals":
-        """Sum trials up."""
+    def of(cls, trials: Sequence[Trial]) -> "Totals":
+        """Sum trials up. The epochs that a trial took over from the one that it continues count once."""
         counts = [trial.outcome or trial for trial in trials]
+        taken_over = [
+            counts[trial.proposal.continues] for trial in trials if trial.proposal.continues is not None
+        ]
+        reused = sum(one.epochs_reused for one in counts)
+        saved_s = sum(one.saved_s for one in counts)
         return cls(
             sum(one.epochs_run for one in counts),
-            sum(one.epochs_reused for one in counts),
+            reused - sum(one.epochs_run + one.epochs_reused for one in taken_over),
             round(sum(one.spent_s for one in counts), 3),
-            round(sum(one.saved_s for one in counts), 3),
+            round(saved_s - sum(one.spent_s + one.saved_s for one in taken_over), 3),
         )
 
     def figures(self) -> dict[str, float]:

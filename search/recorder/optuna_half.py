@@ -1,6 +1,7 @@
 """The Optuna half of the recorder: the stored study, which only the driver writes."""
 
 import contextlib
+import time
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
@@ -142,6 +143,18 @@ class StoredStudy:
         """Keep the size of a network."""
         sizes = self._study.user_attrs.get("sizes", {})
         self._study.set_user_attr("sizes", {**sizes, network: asdict(size)})
+
+    def begun_ms(self, key: str) -> int:
+        """Give when a run on a fresh seed was first begun, milliseconds since 1970; a new one begins now.
+
+        Args:
+            key: What it is known by, such as `7/2`.
+        """
+        begun = self._study.user_attrs.get("finalists_begun_ms", {})
+        if key not in begun:
+            begun = {**begun, key: time.time_ns() // 1_000_000}
+            self._study.set_user_attr("finalists_begun_ms", begun)
+        return int(begun[key])
 
     def note_finalists(self, result: RaceResult, metric: str) -> None:
         """Note how the finalists did on fresh seeds. Optuna takes nothing more for a trial that is over."""

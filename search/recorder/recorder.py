@@ -37,7 +37,9 @@ class Recorder:
         """Store a proposal, which makes it a trial. A run on a fresh seed is none: only MLflow knows it."""
         if proposal.repeats is None:
             return self._study.add(proposal)
-        return Trial(proposal.repeats, proposal, started_ms=time.time_ns() // 1_000_000)
+        trial = Trial(proposal.repeats, proposal, started_ms=0)
+        trial.started_ms = self._study.begun_ms(str(trial.key))
+        return trial
 
     def begin(self, trial: Trial) -> None:
         """Open a trial's run, or take it up again."""
@@ -102,7 +104,8 @@ class Recorder:
                 "search.finalist_spread": one.spread(metric),
                 "search.finalist_stopped": one.stopped,
             }
-            tags = {name: str(value) for name, value in facts.items() if value is not None}
+            # what an earlier start found is overwritten
+            tags = {name: "" if value is None else str(value) for name, value in facts.items()}
             self._tracking.tag_trial(one.trial.key, tags)
 
     def close(self, trial: Trial) -> None:

@@ -57,8 +57,8 @@ class Asking:
             number: How many trials were started before, which decides the sampler's seed.
 
         Returns:
-            Its config, or None where all points were tried. A point that a trial had before is asked again
-            with another seed; if it comes up each time, it is taken, and answered from the store.
+            Its config, or None where all points were tried. A point that a trial had before, or whose network
+            broke a constraint, is asked again with another seed; if it comes up each time, it is taken.
         """
         starts = self._space.starts[sum(trial.proposal.recipe is None for trial in trials) :]
         start = starts[0] if starts else None
@@ -66,7 +66,8 @@ class Asking:
         for attempt in range(_MOST_TRIES):
             config = self._suggested(seen, number, attempt, start)
             is_new = not any(_same(trial.config, config) for trial in trials)
-            if is_new or self.is_finite or start:
+            is_legal = not any(_breaks_with(trial, config) for trial in trials)
+            if (is_new and is_legal) or self.is_finite or start:
                 break
         return None if self.is_finite and not is_new else config
 
@@ -114,6 +115,13 @@ class Asking:
         if self._is_gp:
             return trial.state in ("complete", "paused", "pruned") and trial.value(self._metric) is not None
         return trial.state == "complete" and trial.config.tunes
+
+
+def _breaks_with(trial: Trial, config: TrialConfig) -> bool:
+    """Tell whether a config has the network of a trial that broke a constraint."""
+    is_broken = any(over > 0 for over in trial.proposal.constraints.values())
+    same = (trial.config.backbone, trial.config.image_size) == (config.backbone, config.image_size)
+    return is_broken and same
 
 
 def _same(one: TrialConfig, other: TrialConfig) -> bool:

@@ -4,7 +4,7 @@ A trial that is the best of many is in part the luckiest one. On fresh seeds the
 order and dropout are renewed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from typing import Literal
@@ -21,7 +21,8 @@ class Standing:
 
     Attributes:
         trial: The trial of the search.
-        runs: Its complete runs, by fresh seed.
+        runs: Its complete runs, by fresh seed; where time ran out, those on seeds on which all that were not
+            stopped have run.
         stopped: Why it runs no more, None where it has run on all seeds.
     """
 
@@ -51,11 +52,13 @@ class RaceResult:
 
     Attributes:
         standings: The finalists, the best mean first; those that were stopped come last.
+        runs: All runs, those that came to no end included.
         luck: The chance that the first two are in the wrong order, None where there are too few runs: the p
             value of Welch's t-test, one-sided (B. L. Welch 1947).
     """
 
     standings: Sequence[Standing]
+    runs: Sequence[Trial]
     luck: float | None
 
     def best_run(self, metric: str) -> Trial:
@@ -73,8 +76,8 @@ class Race:
 
     Finalists take turns, a seed each. One stops that can no longer have the best mean, judged generously: its
     missing runs count as the best value of the whole study, against the mean of the leader whose missing runs
-    count as its worst. A run that fails takes its finalist out. No run starts that takes longer than there is
-    time, judged by what its trial took.
+    count as its worst. A run that fails takes its finalist out. A seed is begun only where there is time for
+    all that are still in, judged by what their trials took.
 
     Args:
         scheduler: Knows the study, its segments and its steps.
@@ -99,10 +102,18 @@ class Race:
     def next_trial(self) -> Proposal | None:
         """Give the next run, None where none is left."""
         for seed in range(1, self._n_seeds + 1):
-            for finalist in self._finalists:
-                started = [run.proposal.replicate for run in self._runs(finalist)]
-                if seed not in started and self._stopped(finalist) is None and self._has_time(finalist):
-                    return replace(finalist.proposal, repeats=finalist.number, replicate=seed)
+            still_in = [finalist for finalist in self._finalists if self._stopped(finalist) is None]
+            waiting = [finalist for finalist in still_in if seed not in self._seeds(finalist)]
+            if not waiting:
+                continue
+            is_begun = any(seed in self._seeds(one) for one in self._finalists)
+            if not is_begun and not self._has_time(waiting):
+                return None
+            first = waiting[0]
+            # from the beginning: a trial that continues another does it all again
+            return replace(
+                first.proposal, repeats=first.number, replicate=seed, continues=None, promotions=()
+            )
         return None
 
     def begin(self, trial: Trial) -> None:
@@ -125,6 +136,10 @@ class Race:
         """Nothing is paused in a race."""
         return None
 
+    def unwanted(self) -> list[Trial]:
+        """Any run may become the champion until the race is over."""
+        return []
+
     def steps(self, trial: Trial, epoch: Epoch) -> list[int]:
         """Give the steps at which an epoch's value is reported."""
         return self._scheduler.steps(trial, epoch)
@@ -134,26 +149,38 @@ class Race:
         return False
 
     def result(self) -> RaceResult | None:
-        """Rank the finalists by the mean over their runs.
-
-        Only those with the most runs are ranked, which are all that were not stopped unless time ran out.
+        """Rank the finalists by the mean over runs on the same seeds; those that were stopped come last.
 
         Returns:
-            None where no run is complete.
+            None where there is no seed on which all that were not stopped have run.
         """
         standings = [Standing(one, self._complete(one), self._stopped(one)) for one in self._finalists]
-        most = max((len(one.runs) for one in standings), default=0)
-        if most == 0:
+        still_in = [one for one in standings if one.stopped is None]
+        known = [{run.proposal.replicate for run in one.runs} for one in still_in]
+        common = set[int]().union(*known).intersection(*known)
+        if not common:
             return None
-        sign = 1.0 if self._metric.endswith("loss") else -1.0
-        ranked = sorted(
-            standings, key=lambda one: (len(one.runs) < most, sign * (one.mean(self._metric) or 0.0))
-        )
-        return RaceResult(ranked, self._luck(ranked))
+        fair = [
+            replace(one, runs=[run for run in one.runs if run.proposal.replicate in common])
+            for one in still_in
+        ]
+        out = [one for one in standings if one.stopped is not None]
+        ranked = [*sorted(fair, key=self._place), *sorted(out, key=self._place)]
+        return RaceResult(ranked, self.trials, self._luck(ranked))
 
-    def _has_time(self, finalist: Trial) -> bool:
-        assert finalist.outcome is not None, "a complete trial has an outcome"
-        return self._seconds_left is None or finalist.outcome.seconds <= self._seconds_left()
+    def _place(self, standing: Standing) -> tuple[bool, float]:
+        found = standing.mean(self._metric)
+        sign = 1.0 if self._metric.endswith("loss") else -1.0
+        return found is None, sign * (found or 0.0)
+
+    def _has_time(self, waiting: Sequence[Trial]) -> bool:
+        """Tell whether there is time for a run of each."""
+        seconds = sum(finalist.outcome.seconds for finalist in waiting if finalist.outcome)
+        return self._seconds_left is None or seconds <= self._seconds_left()
+
+    def _seeds(self, finalist: Trial) -> set[int]:
+        """The seeds on which a finalist has begun."""
+        return {run.proposal.replicate for run in self._runs(finalist)}
 
     def _runs(self, finalist: Trial) -> list[Trial]:
         return [run for run in self.trials if run.number == finalist.number]
@@ -205,10 +232,3 @@ class Race:
 
         side: Literal["less", "greater"] = "less" if self._metric.endswith("loss") else "greater"
         return float(ttest_ind(first, second, equal_var=False, alternative=side).pvalue)
-
-
-def finalists_of(trials: Sequence[Trial], most: int, metric: str) -> Iterator[Trial]:
-    """Give the best complete trials, the best one first, equals by number; recipes among them."""
-    complete = [trial for trial in trials if trial.state == "complete"]
-    sign = 1.0 if metric.endswith("loss") else -1.0
-    yield from sorted(complete, key=lambda trial: sign * (trial.value(metric) or 0.0))[:most]

@@ -11,6 +11,7 @@ from search.scheduler.distributions import params_of
 from search.scheduler.judge import Judge, Verdict
 from search.scheduler.promotion import Promotion
 from search.scheduler.pruning import Pruning
+from search.scheduler.ranking import BEST_FEW, best_of
 from search.scheduler.rungs import epochs_left, rungs_of
 from search.scheduler.steps import most_head_epochs, steps_of
 from search.scheduler.trial import Proposal, Trial, Way
@@ -153,6 +154,12 @@ class Scheduler:
     def last_paused(self) -> Trial | None:
         """Give the paused trial that is to end where there is no room for all, None where none is paused."""
         return self._judge.last()
+
+    def unwanted(self) -> list[Trial]:
+        """Give the complete trials whose weights nobody asks for: neither a recipe nor of the best few."""
+        best = {trial.number for trial in best_of(self.trials, BEST_FEW, self._metric)}
+        complete = (trial for trial in self.trials if trial.state == "complete")
+        return [trial for trial in complete if trial.number not in best and not trial.proposal.recipe]
 
     def steps(self, trial: Trial, epoch: Epoch) -> list[int]:
         """Give the steps at which an epoch's value is reported: its own, and the boundary after stage 1."""

@@ -34,8 +34,12 @@ def test_points_that_break_a_constraint_are_not_trained_and_the_champion_keeps_t
 
 
 def test_a_space_in_which_nothing_keeps_its_constraints_is_refused(command: Command) -> None:
-    done = command.run(*BACKBONES, "--set", "constraints.parameters=1000")
-    assert done.returncode == 2, done.stderr
-    assert "no backbone keeps them (mobilenet_v2_035 has parameters" in done.stderr
-    assert "Traceback" not in done.stderr
+    for dry in ((), ("--dry-run",)):
+        done = command.run(*BACKBONES, "--set", "constraints.parameters=1000", *dry)
+        assert done.returncode == 2, done.stderr
+        assert "no backbone keeps them (mobilenet_v2_035 has parameters" in done.stderr
+        assert "Traceback" not in done.stderr
     assert epochs_trained(command.home) == 0
+    # raising them is no other study
+    assert optuna.get_all_study_names(f"sqlite:///{command.home / 'optuna.db'}") == []
+    assert not list((command.home / "studies").glob("*.json"))

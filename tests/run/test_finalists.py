@@ -6,11 +6,22 @@ import optuna
 import pytest
 from command import Command
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from reading import epochs_trained, trials_of
 
 pytestmark = pytest.mark.slow
 
 OPTIONS = ("--trials", "3", "--finalists", "2", "--set", "finalists.seeds=2")
+
+
+def points_of(client: MlflowClient, runs: list[Run]) -> list[tuple[str, int, int, float]]:
+    """All that MLflow holds of some runs."""
+    return [
+        (point.key, point.step, point.timestamp, point.value)
+        for run in runs
+        for name in sorted(run.data.metrics)
+        for point in client.get_metric_history(run.info.run_id, name)
+    ]
 
 
 def test_finalists_run_on_fresh_seeds_and_the_best_mean_becomes_champion(command: Command) -> None:
@@ -44,8 +55,12 @@ def test_finalists_run_on_fresh_seeds_and_the_best_mean_becomes_champion(command
     assert "On fresh seeds" in version.description
 
     trained = epochs_trained(command.home)
+    points = points_of(client, runs)
     again = command.summary(*OPTIONS)
-    assert again["finalists"]["rows"] == rows
+    # the same seconds and epochs too, since they were trained for them
+    assert again["finalists"] == found
+    assert found["epochs_run"] > 0
+    assert points_of(client, runs) == points
     assert again["champion"]["version"] == summary["champion"]["version"]
     assert epochs_trained(command.home) == trained
     assert len(client.search_runs([experiment.experiment_id])) == 1 + 3 + len(runs)

@@ -29,6 +29,19 @@ def test_no_point_comes_twice_while_others_are_left(
     assert len({trial.config for trial in study.trials}) == 8
 
 
+def test_a_network_that_broke_a_constraint_is_asked_for_no_more(
+    make_space: MakeSpace, fake_study: Any
+) -> None:
+    free = {"backbone": {"choice": ["a", "b"]}, "dropout": {"float": [0.0, 0.4]}}
+    study = fake_study(make_space(free, {}, sampler="random"), _loss, most_trials=12)
+    while (trial := study.begin()) is not None:
+        over = 0.5 if trial.config.backbone == "b" else -0.5
+        trial.proposal = replace(trial.proposal, constraints={"parameters": over})
+        while trial.state == "running":
+            study.end(trial, "pruned", "constraints") if over > 0 else study.step(trial)
+    assert [trial.config.backbone for trial in study.trials].count("b") == 1
+
+
 def test_a_point_that_comes_up_each_time_is_taken_again(make_space: MakeSpace, fake_study: Any) -> None:
     space = make_space({"dropout": {"choice": [0.1, 0.2]}}, {"backbone": "a"}, sampler="tpe")
     study = fake_study(space, _loss, most_trials=6).run()

@@ -7,7 +7,8 @@ import pytest
 
 from search.config.space import Space
 from search.config.trial_config import Stage
-from search.scheduler.race import Race, finalists_of
+from search.scheduler.race import Race
+from search.scheduler.ranking import best_of
 from search.scheduler.trial import Trial
 
 MakeSpace = Callable[..., Space]
@@ -54,14 +55,20 @@ def _epoch(stage: Stage, number: int, value: float) -> Any:
 
 
 def race_of(study: Any, k: int = 3, n_seeds: int = 3, seconds_left: Any = None) -> Race:
-    few = list(finalists_of(study.trials, k, METRIC))
+    few = list(best_of(study.trials, k, METRIC))
     return Race(study.scheduler, few, n_seeds, METRIC, seconds_left)
 
 
 def test_the_best_complete_trials_are_the_finalists(study: Any) -> None:
-    assert [trial.number for trial in finalists_of(study.trials, 2, METRIC)] == [1, 3]
-    assert [trial.number for trial in finalists_of(study.trials, 9, METRIC)] == [1, 3, 0]
-    assert list(finalists_of(study.trials, 0, METRIC)) == []
+    assert [trial.number for trial in best_of(study.trials, 2, METRIC)] == [1, 3]
+    assert [trial.number for trial in best_of(study.trials, 9, METRIC)] == [1, 3, 0]
+    assert list(best_of(study.trials, 0, METRIC)) == []
+
+
+def test_trials_with_the_same_settings_are_one_finalist(study: Any) -> None:
+    twin = Trial(4, study.trials[1].proposal, 0)
+    twin.epochs, twin.state = study.trials[1].epochs, "complete"
+    assert [trial.number for trial in best_of([*study.trials, twin], 2, METRIC)] == [1, 3]
 
 
 def test_finalists_take_turns_and_the_best_mean_wins(study: Any) -> None:
@@ -108,17 +115,29 @@ def test_a_run_that_fails_takes_its_finalist_out(study: Any) -> None:
 
 
 def test_no_run_starts_for_which_there_is_no_time(study: Any) -> None:
-    left = [2.9]
-    assert run(race_of(study, seconds_left=lambda: left[0]), {}) == []
+    left = [5.9]
+    assert run(race_of(study, k=2, seconds_left=lambda: left[0]), {}) == []
     assert race_of(study).result() is None
-    left[0] = 3.0
+    # each of the two took 3 s
+    left[0] = 6.0
     race = race_of(study, k=2, seconds_left=lambda: left[0])
-    order = run(race, {1: [0.2] * 3, 3: [0.21] * 3}, limit=3)
-    assert order == ["1/1", "3/1", "1/2"]
+    assert run(race, {1: [0.21] * 3, 3: [0.2] * 3}, limit=1) == ["1/1"]
+    # there is a run, but not on a seed on which both have run
+    assert race.result() is None
+    left[0] = 0.0
+    # a seed that is begun is finished
+    assert run(race, {1: [0.21] * 3, 3: [0.2] * 3}) == ["3/1"]
+
+
+def test_where_time_runs_out_only_seeds_count_on_which_all_have_run(study: Any) -> None:
+    race = race_of(study, k=2)
+    assert run(race, {1: [0.3, 0.1, 0.1], 3: [0.2, 0.2, 0.2]}, limit=3) == ["1/1", "3/1", "1/2"]
     result = race.result()
-    # where time runs out, those with the most runs are ranked
     assert result is not None
-    assert [one.trial.number for one in result.standings] == [1, 3]
+    # the mean of trial 1 over both its runs would be the same, and its best run better
+    assert [one.trial.number for one in result.standings] == [3, 1]
+    assert [one.values(METRIC) for one in result.standings] == [[0.2], [0.3]]
+    assert (len(result.runs), result.best_run(METRIC).key) == (3, "3/1")
 
 
 def test_the_chance_of_luck_is_that_of_welchs_test(study: Any) -> None:
