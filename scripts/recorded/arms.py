@@ -1,5 +1,6 @@
 """Arms: the ways to search that are compared. To try another one, add a line."""
 
+import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,9 @@ from search.config.space import Space
 from search.model.backbones import BACKBONES
 from search.seeds import seed_for
 
-# The arm that has what the code base has by default.
+# The arm that has what the code base has by default, and begins where the shipped spaces let a search begin.
 OURS = "ours"
+_SHIPPED = "cats_dogs_cpu"
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,12 @@ def _with(point: Mapping[str, Any], sampler: BaseSampler) -> BaseSampler:
         return PartialFixedSampler(dict(point), sampler)
 
 
+def shipped_start() -> str:
+    """Give the points at which the search of a shipped space begins, as for `--set`."""
+    points = read_space(_SHIPPED, [], BACKBONES).space.start
+    return f"start={json.dumps([point.model_dump(by_alias=True, exclude_unset=True) for point in points])}"
+
+
 # The middle of the grid: what a tutorial would recommend.
 _MIDDLE = {"unfreeze": 1.0, "head.lr": 1e-3, "tune.lr_ratio": 0.3, "augment": 0.5}
 
@@ -114,7 +122,8 @@ SCHEDULERS = (
     Arm("tpe+hyperband", ("sampler.name=tpe", "pruner.name=hyperband")),
     Arm("asha", ("sampler.name=random", "pruner.name=successive_halving")),
     Arm("tpe+asha", ("sampler.name=tpe", "pruner.name=successive_halving")),
-    Arm(OURS),
+    Arm("ours without start"),
+    Arm(OURS, (shipped_start(),)),
 )
 
 SAMPLERS = (

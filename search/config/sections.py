@@ -107,9 +107,9 @@ class Pruner(Section):
         "patient",
         "wilcoxon",
         "none",
-    ] = "median"
+    ] = "promote"
     rungs: list[Annotated[int, Field(ge=1)]] = Field(
-        default=[1, 3, 9],
+        default=[3],
         description="of promote: epochs of stage 2 after which trials are compared; the end of stage 1 is "
         "always such a place",
     )
@@ -117,7 +117,7 @@ class Pruner(Section):
         default=3, ge=2, description="of promote, hyperband and successive_halving: one in so many goes on"
     )
     head_reduction_factor: int = Field(
-        default=3, ge=1, description="of promote: the same at the end of stage 1, where 1 lets all go on"
+        default=2, ge=1, description="of promote: the same at the end of stage 1, where 1 lets all go on"
     )
     long_shot_every: int = Field(
         default=8,
