@@ -30,11 +30,13 @@ class Arm:
         name: Its name.
         changes: What differs from the space file, `KEY=VALUE` each as for `--set`.
         make_sampler: Makes its samplers, where no setting can say what is wanted.
+        starts: Whether it begins where the shipped spaces let a search begin.
     """
 
     name: str
     changes: Sequence[str] = ()
     make_sampler: MakeSampler | None = None
+    starts: bool = False
 
     def space(self, file: Path, changes: Sequence[str]) -> Space:
         """Read its space.
@@ -46,7 +48,15 @@ class Arm:
         Raises:
             SpaceError: The file or a change says what cannot be.
         """
-        return read_space(str(file), [*changes, *self.changes], BACKBONES).space
+        given = [*changes, *self.changes]
+        space = read_space(str(file), given, BACKBONES).space
+        if not self.starts:
+            return space
+        points = [
+            {key: value for key, value in point.items() if key in space.dimensions}
+            for point in _shipped_starts()
+        ]
+        return read_space(str(file), [*given, f"start={json.dumps(points)}"], BACKBONES).space
 
 
 def tpe(
@@ -106,10 +116,9 @@ def _with(point: Mapping[str, Any], sampler: BaseSampler) -> BaseSampler:
         return PartialFixedSampler(dict(point), sampler)
 
 
-def shipped_start() -> str:
-    """Give the points at which the search of a shipped space begins, as for `--set`."""
+def _shipped_starts() -> list[dict[str, Any]]:
     points = read_space(_SHIPPED, [], BACKBONES).space.start
-    return f"start={json.dumps([point.model_dump(by_alias=True, exclude_unset=True) for point in points])}"
+    return [point.model_dump(by_alias=True, exclude_unset=True) for point in points]
 
 
 # The middle of the grid: what a tutorial would recommend.
@@ -123,7 +132,7 @@ SCHEDULERS = (
     Arm("asha", ("sampler.name=random", "pruner.name=successive_halving")),
     Arm("tpe+asha", ("sampler.name=tpe", "pruner.name=successive_halving")),
     Arm("ours without start"),
-    Arm(OURS, (shipped_start(),)),
+    Arm(OURS, starts=True),
 )
 
 SAMPLERS = (

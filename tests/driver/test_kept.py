@@ -1,5 +1,6 @@
 """What a study still needs is pinned, and nothing else of it."""
 
+import uuid
 from pathlib import Path
 
 from search.config.trial_config import TrialConfig
@@ -60,11 +61,8 @@ def test_pins_that_pass_the_limit_by_themselves_are_too_much(tmp_path: Path) -> 
 
 def test_a_discarded_study_pins_nothing_any_more(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    for owner in ("small.uid1", "small.uid2", "smaller.uid"):
+    owners = [f"{study}.{uuid.uuid4().hex}" for study in ("small", "small", "smaller", "small.v2")]
+    for owner in owners:
         Kept(store, owner).hold(trial(0), "key")
     forget_pins(tmp_path, "small")
-    assert [names(store, owner) for owner in ("small.uid1", "small.uid2", "smaller.uid")] == [
-        [],
-        [],
-        ["trial 0"],
-    ]
+    assert [names(store, owner) for owner in owners] == [[], [], ["trial 0"], ["trial 0"]]

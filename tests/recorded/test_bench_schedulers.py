@@ -29,13 +29,14 @@ def test_all_schedulers_are_compared_and_nothing_heavy_is_loaded(
     done = bench(*options, "--html", str(page))
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    arms = ["random", "tpe", "tpe+median", "tpe+hyperband", "asha", "tpe+asha", "ours"]
-    assert [line.rpartition("  ")[0].split("  ")[0] for line in lines[3:10]] == arms
-    assert all(len(line.split()) == 2 + 3 * 4 for line in lines[3:10])
-    assert lines[10].startswith("median regret of ours at a quarter of the budget")
+    arms = ["random", "tpe", "tpe+median", "tpe+hyperband", "asha", "tpe+asha"]
+    arms += ["ours without start", "ours"]
+    assert [line.rpartition("  ")[0].split("  ")[0] for line in lines[3:11]] == arms
+    assert all(len(line.split()) == 2 + 3 * 4 for line in (*lines[3:9], lines[10]))
+    assert lines[11].startswith("median regret of ours at a quarter of the budget")
     assert "tpe+hyperband" in page.read_text()
     some = bench(*options, "--only", "ours", "--only", "random").stdout.splitlines()
-    assert [line.split() for line in some[3:5]] == [lines[9].split(), lines[3].split()]
+    assert [line.split() for line in some[3:5]] == [lines[10].split(), lines[3].split()]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ MakeSpace = Callable[..., Space]
 FREE: dict[str, Any] = {"dropout": {"float": [0.0, 0.5]}}
 FIXED: dict[str, Any] = {"backbone": "a", "head.epochs": 2, "tune.epochs": 4}
 PROMOTE: dict[str, Any] = {"name": "promote", "rungs": [1, 3], "long_shot_every": 0}
+PROMOTE |= {"head_reduction_factor": 3, "reduction_factor": 3}
 
 
 def by_number(heads: list[float], tunes: list[float] | None = None) -> Any:
