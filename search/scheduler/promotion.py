@@ -22,8 +22,9 @@ from search.training.segment import Epoch
 class Promotion:
     """Holds a trial at a rung against all trials that reached the same rung.
 
-    In the best third (`pruner.reduction_factor`) of them it goes on, else it is paused. Recipes count but are
-    never paused, failed trials do not count. Of equals the one with the lower number is better.
+    In the best share (one in `pruner.reduction_factor`) of them it goes on, else it is paused. Recipes count
+    but are never paused, and points at which the search begins not at the end of stage 1: they were named for
+    what they come to. Failed trials do not count. Of equals the one with the lower number is better.
 
     Args:
         space: The search space.
@@ -39,12 +40,16 @@ class Promotion:
         later = [space.pruner.reduction_factor for _ in self._rungs[1:]]
         self._factors = [space.pruner.head_reduction_factor, *later]
         self._trials: dict[int, Trial] = {}
+        self._n_starts, self._starts = len(space.starts), set[int]()
         # by rung: the value of each trial that reached it, by number
         self._values: list[dict[int, float]] = [{} for _ in self._rungs]
 
     def begin(self, trial: Trial) -> None:
         """Take a trial in; one that continues another stands in its place."""
         self._trials[trial.number] = trial
+        is_of_search = trial.proposal.recipe is None and trial.proposal.continues is None
+        if is_of_search and len(self._starts) < self._n_starts:
+            self._starts.add(trial.number)
         for values in self._values:
             if trial.proposal.continues in values:
                 values[trial.number] = values.pop(trial.proposal.continues)
@@ -56,7 +61,8 @@ class Promotion:
             return None
         self._values[rung][trial.number] = value_at(trial, epoch.stage, self._metric)
         has_rest = trial.current_stage(self._metric) is not None
-        if trial.proposal.recipe or not has_rest or rung < len(trial.promotions):
+        is_named = trial.proposal.recipe or (rung == 0 and trial.number in self._starts)
+        if is_named or not has_rest or rung < len(trial.promotions):
             return None
         if self._belongs_on(trial, rung):
             return None

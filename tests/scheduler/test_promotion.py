@@ -86,6 +86,21 @@ def test_the_end_of_stage_1_can_let_more_trials_on_than_later_rungs(study_of: An
     assert places[2] == ["paused head 2", "paused head 2", "paused tune 1", "paused head 2"]
 
 
+def test_points_at_which_the_search_begins_go_into_stage_2_whatever_their_rank(
+    study_of: Any, make_space: MakeSpace, fake_study: Any
+) -> None:
+    start = [{"dropout": 0.1}, {"dropout": 0.2}]
+    study = study_of(by_number([0.5, 0.9, 0.6, 0.7]), 4, start=start)
+    assert [place(run_to_stop(study)) for _ in range(4)] == [
+        "paused tune 1",
+        "paused tune 1",
+        "paused head 2",
+        "paused head 2",
+    ]
+    study = study.restarted()
+    assert [place(trial) for trial in study.trials][:2] == ["paused tune 1"] * 2
+
+
 def test_a_paused_trial_is_promoted_when_later_ones_make_it_look_good(study_of: Any) -> None:
     study = study_of(by_number([0.3, 0.5, 0.6, 0.7]))
     for _ in range(3):
