@@ -224,6 +224,11 @@ def _uncovered(space: Space, key: str, dimension: PerBackbone, tell: Tell) -> It
             yield tell(("free", key), f"says nothing for {name}; add it, or 'other' for all the rest")
 
 
+def shipped_recipes(backbones: Collection[str]) -> list[Recipe]:
+    """Read the recipes in `spaces/recipes/`, by name."""
+    return [read_recipe(_recipe_path(name), backbones) for name in _recipe_names()]
+
+
 def _recipe_names() -> list[str]:
     return sorted(path.stem for path in (spaces_folder() / "recipes").glob("*.yaml"))
 

@@ -173,6 +173,12 @@ class Budget(Section):
         description="epochs that the search trains in all; those taken from the store do not count, and "
         "finalists come on top",
     )
+    picture_passes: int | None = Field(
+        default=None,
+        ge=1,
+        description="pictures that the search trains on in all, each counted once an epoch: epochs for data "
+        "sets of different sizes",
+    )
     trial_timeout: Duration = Field(
         default=None, description="training time of one trial, after which it is pruned"
     )
@@ -184,6 +190,11 @@ class Budget(Section):
     def timeout_s(self) -> float | None:
         """The wall time in seconds."""
         return None if self.timeout is None else seconds_of(self.timeout)
+
+    def most_epochs(self, n_pictures: int) -> int | None:
+        """Give the most epochs that the search may train on so many pictures; None for no limit."""
+        passes = None if self.picture_passes is None else self.picture_passes // n_pictures
+        return min((most for most in (self.epochs, passes) if most is not None), default=None)
 
     @property
     def trial_timeout_s(self) -> float | None:
@@ -222,6 +233,11 @@ class Reuse(Section):
     n_draws: int = Field(default=4, ge=1, description="augmentation passes that the epochs take in turn")
     features: Precision = Field(
         default="float32", description="what features are kept in; float16 halves them and rounds them"
+    )
+    fold_batch_norm: bool = Field(
+        default=True,
+        description="convolutions take in their BatchNormalization, which stands still: the same function, a "
+        "third faster, rounded otherwise; false computes layer by layer, to the bit what Keras does",
     )
     limit: Size = Field(
         default="20GB", description="size of the store, such as 20GB; the least recently used goes first"

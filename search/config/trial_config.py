@@ -1,5 +1,6 @@
 """TrialConfig: every setting of one two-stage training, with its default and its limits."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -9,13 +10,26 @@ STAGES: tuple[Stage, Stage] = ("head", "tune")
 OptimizerName = Literal["adam", "sgd", "rmsprop"]
 
 
+_UNFREEZE = "a share of the blocks, a layer's name, layer:INDEX or re:PATTERN"
+BY_PATTERN = "re:"
+
+
+def _compiles(value: str) -> None:
+    if value.startswith(BY_PATTERN):
+        try:
+            re.compile(value.removeprefix(BY_PATTERN))
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression ({error}); mend it") from error
+
+
 def _legal_unfreeze(value: object) -> object:
     if isinstance(value, str):
         if not value.strip():
-            raise ValueError("is empty; write a share of the blocks, a layer's name or layer:INDEX")
+            raise ValueError(f"is empty; write {_UNFREEZE}")
+        _compiles(value)
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected a share of the blocks, a layer's name or layer:INDEX, got {value!r}")
+        raise ValueError(f"expected {_UNFREEZE}, got {value!r}")
     if not 0 <= value <= 1:
         raise ValueError(f"{value} is no share of the blocks; write a number from 0.0 to 1.0")
     return float(value)
@@ -43,7 +57,8 @@ class TrialConfig(BaseModel):
     optimizer: OptimizerName = Field(default="adam", description="the optimizer of both stages")
     unfreeze: Unfreeze = Field(
         default=1.0,
-        description="how deep stage 2 trains: share of the blocks, a layer's name, or layer:INDEX",
+        description="how deep stage 2 trains: share of the blocks; a layer's name or layer:INDEX, from which "
+        "on it does; or re:PATTERN, found in the names of what is trained, such as re:block5_",
     )
     head_lr: Positive = Field(default=1e-3, alias="head.lr", description="learning rate of stage 1")
     head_epochs: Epochs = Field(default=10, alias="head.epochs", description="epochs of stage 1")

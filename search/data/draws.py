@@ -7,8 +7,9 @@ training on the pictures.
 
 import numpy as np
 
-# one number each: flip, rotation, zoom, shift right, shift down, brightness, contrast, saturation
-N_NUMBERS = 8
+# one number each: flip, rotation, zoom, shift right, shift down, brightness, contrast, saturation; and of
+# what is cut out the side, the place from the left and from the top
+N_NUMBERS = 11
 
 # Extent of each change at strength 1. Rotation is that of RandomRotation(0.2), in turns.
 ROTATION_TURNS = 0.2
@@ -17,6 +18,12 @@ SHIFT = 0.1
 BRIGHTNESS = 0.2
 CONTRAST = 0.3
 SATURATION = 0.3
+# Largest side of what is cut out (DeVries and Taylor 2017), as a share of the picture's
+CUTOUT = 0.5
+# The strength up to which nothing is cut out
+CUTOUT_FROM = 0.5
+# Cut out are whole blocks of as many pixels as JPEG's have.
+_BLOCK_PX = 8
 
 
 def draw_of_epoch(epoch: int, n_draws: int, strength: float) -> int:
@@ -77,6 +84,20 @@ def colours(numbers: np.ndarray, strength: float) -> np.ndarray:
     contrast = 1.0 + _signed(numbers[:, 6]) * strength * CONTRAST
     saturation = 1.0 + _signed(numbers[:, 7]) * strength * SATURATION
     return np.stack([brightness, contrast, saturation], axis=1).astype(np.float32)
+
+
+def holes(numbers: np.ndarray, strength: float, image_size_px: int) -> np.ndarray:
+    """Turn numbers into the squares that are cut out of the pictures, whole blocks of 8 pixels.
+
+    Returns:
+        `(n, 4) int64`: top, left, bottom and right in pixels; top equals bottom where nothing is cut out.
+    """
+    most_px = max(0.0, strength - CUTOUT_FROM) / (1 - CUTOUT_FROM) * CUTOUT * image_size_px
+    side = (numbers[:, 8] * most_px).astype(np.int64) // _BLOCK_PX * _BLOCK_PX
+    # places at which the square fits
+    n_places = (image_size_px - side) // _BLOCK_PX + 1
+    left, top = ((numbers[:, i] * n_places).astype(np.int64) * _BLOCK_PX for i in (9, 10))
+    return np.stack([top, left, top + side, left + side], axis=1)
 
 
 def _signed(numbers: np.ndarray) -> np.ndarray:

@@ -8,21 +8,29 @@ import keras
 import numpy as np
 from keras import ops
 
-from search.data.draws import colours, draw_numbers, transforms
+from search.data.draws import colours, draw_numbers, holes, transforms
 
 # Each call takes exactly so many: for another number the compiler may arrange the same sums in another way,
 # and a picture's draw must not hang on how many others are asked for with it.
 _PICTURES_A_CALL = 64
+
+# The grey that stands where something is cut out, the middle of the range
+_CUT_OUT = 128
 
 # ITU-R BT.601 weights of red, green and blue in a picture's brightness
 _GREY = (0.299, 0.587, 0.114)
 
 
 class Augmentation:
-    """Applies draws to pictures."""
+    """Applies draws to pictures.
+
+    Attributes:
+        pays: Whether storing the pictures of a draw pays, once that was measured.
+    """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
+        self.pays: bool | None = None
         self._program = _compiled(_augment)
 
     def __call__(self, pictures: np.ndarray, content: np.ndarray, draw: int, strength: float) -> np.ndarray:
@@ -46,7 +54,12 @@ class Augmentation:
             self._program(pictures[part], moves[part], changes[part])
             for part in full.reshape(-1, _PICTURES_A_CALL)
         ]
-        return np.concatenate([ops.convert_to_numpy(call) for call in calls])[: len(pictures)]
+        changed = np.concatenate([ops.convert_to_numpy(call) for call in calls])[: len(pictures)]
+        for picture, (top, left, bottom, right) in zip(
+            changed, holes(numbers, strength, pictures.shape[1]), strict=True
+        ):
+            picture[top:bottom, left:right] = _CUT_OUT
+        return changed
 
 
 def _augment(pictures: Any, moves: Any, changes: Any) -> Any:

@@ -17,6 +17,7 @@ convolution with its normalisation, activation and pooling. Four rules on the gr
 
 import difflib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,7 @@ from typing import Literal
 
 import keras
 
+from search.config.trial_config import BY_PATTERN
 from search.errors import SpaceError
 from search.model.graph import Cut, Graph, cut_positions, cuts, graph_of
 
@@ -70,12 +72,15 @@ def unfrozen_layers(model: keras.Model, unfreeze: float | str) -> tuple[keras.La
     Args:
         model: A backbone.
         unfreeze: A share of its blocks from the top, rounded to whole blocks but at least one (0 is none,
-            1.0 is all); or where training starts: a layer's name, or `layer:120` for `model.layers[120:]`.
+            1.0 is all); where training starts: a layer's name, or `layer:120` for `model.layers[120:]`; or
+            `re:PATTERN`, found in the names of the parameters, such as `block5_conv1/kernel`.
 
     Raises:
-        SpaceError: The share is not in [0, 1], the name or place does not exist, or nothing follows it that
-            could be trained.
+        SpaceError: The share is not in [0, 1], the name or place does not exist, nothing follows it that
+            could be trained, or no parameter matches.
     """
+    if isinstance(unfreeze, str) and unfreeze.startswith(BY_PATTERN):
+        return _matching(model, unfreeze.removeprefix(BY_PATTERN))
     if isinstance(unfreeze, str):
         layers: Sequence[keras.Layer] = model.layers[_place(model, unfreeze) :]
     else:
@@ -244,6 +249,19 @@ def _top_blocks(model: keras.Model, share: float) -> tuple[Block, ...]:
     everything = blocks(model)
     n_blocks = max(1, round(share * len(everything))) if share > 0 else 0
     return everything[len(everything) - n_blocks :]
+
+
+def _matching(model: keras.Model, pattern: str) -> tuple[keras.Layer, ...]:
+    layers = [layer for layer in model.layers if _can_be_trained(layer)]
+    named = [(f"{layer.name}/{one.name}", layer) for layer in layers for one in layer.trainable_variables]
+    chosen = [layer for name, layer in named if re.search(pattern, name)]
+    if not chosen:
+        last = ", ".join(name for name, layer in named[-3:])
+        raise SpaceError(
+            f"unfreeze: no parameter of {model.name} that can be trained matches '{pattern}'; "
+            f"the last ones are {last}."
+        )
+    return tuple(dict.fromkeys(chosen))
 
 
 def _can_be_trained(layer: keras.Layer) -> bool:

@@ -12,6 +12,7 @@ from search.model.backbones import Backbone
 from search.model.blocks import storable_cut, unfrozen_layers
 from search.model.build import build_backbone, preprocess
 from search.model.dropout import VariableDropout
+from search.model.folding import folded
 from search.model.graph import Cut, split
 
 Arrays = Mapping[str, np.ndarray]
@@ -25,27 +26,36 @@ class Network:
         image_size_px: Side of the square pictures.
         weights: The file of the pretrained weights, or None for random ones.
         n_classes: Length of the output.
+        fold: Whether what is trained goes through convolutions that take in their BatchNormalization.
 
     Attributes:
         backbone: The pretrained part, `(n, px, px, 3) float32` to a feature map.
         features: `(n, px, px, 3) uint8` pictures to `(n, c) float32` pooled features.
         head: `(n, c) float32` features to `(n, n_classes) float32` logits.
-        whole: `(n, px, px, 3) uint8` pictures to logits.
+        trained: `(n, px, px, 3) uint8` pictures to logits.
+        whole: The same of Keras' own layers, never folded.
     """
 
-    def __init__(self, backbone: Backbone, image_size_px: int, weights: Path | None, n_classes: int) -> None:
-        self._row = backbone
+    def __init__(
+        self,
+        backbone: Backbone,
+        image_size_px: int,
+        weights: Path | None,
+        n_classes: int,
+        fold: bool = False,
+    ) -> None:
+        self._row, self._fold = backbone, fold
         self.backbone = build_backbone(backbone, image_size_px, weights, seed=0)
         pictures = self._pictures()
-        pooled = keras.layers.GlobalAveragePooling2D(name="pool")(
-            self.backbone(preprocess(backbone, pictures))
-        )
-        self.features = keras.Model(pictures, pooled, name="features")
+        pooled = self._pooled(self.backbone, pictures)
+        worked = self._pooled(self._worked(self.backbone), pictures) if fold else pooled
+        self.features = keras.Model(pictures, worked, name="features")
         self.dropout = VariableDropout()
         self.classifier = keras.layers.Dense(n_classes, name="classifier")
         codes = keras.Input(pooled.shape[1:], name="codes")
         self.head = keras.Model(codes, self.classifier(self.dropout(codes)), name="head")
         self.whole = keras.Model(pictures, self.head(pooled), name="whole")
+        self.trained = keras.Model(pictures, self.head(worked), name="trained") if fold else self.whole
         self._pretrained = [np.array(variable) for variable in self.backbone.variables]
         self._moved: set[int] = set()
 
@@ -85,10 +95,19 @@ class Network:
         """
         below, above = split(self.backbone, cut)
         pictures = self._pictures()
+        below, above = self._worked(below), self._worked(above)
         prefix = keras.Model(pictures, below(preprocess(self._row, pictures)), name="prefix")
         codes = keras.Input(cut.shape, name="codes")
         pooled = keras.layers.GlobalAveragePooling2D(name="pool")(above(codes))
         return prefix, keras.Model(codes, self.head(pooled), name="tail")
+
+    def _worked(self, part: keras.Model) -> keras.Model:
+        """Give a part of the backbone as programs go through it."""
+        return folded(part) if self._fold else part
+
+    def _pooled(self, backbone: keras.Model, pictures: keras.KerasTensor) -> keras.KerasTensor:
+        maps = backbone(preprocess(self._row, pictures))
+        return keras.layers.GlobalAveragePooling2D(name="pool")(maps)
 
     def _pictures(self) -> keras.KerasTensor:
         return keras.Input((*self.backbone.input_shape[1:3], 3), dtype="uint8", name="pictures")

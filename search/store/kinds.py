@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["arrays", "features", "checkpoints", "contents"]
+Kind = Literal["arrays", "draws", "features", "checkpoints", "contents"]
 
 # What may be dropped where the store is full. Lists of unreadable pictures are small and dear.
-BOUNDED: tuple[Kind, ...] = ("arrays", "features", "checkpoints")
+BOUNDED: tuple[Kind, ...] = ("arrays", "draws", "features", "checkpoints")
 
 
 def place_of(root: Path, kind: Kind, key: str) -> Path:

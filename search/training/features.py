@@ -1,4 +1,7 @@
-"""Features: what the frozen part of a network gives for one draw of the pictures, stored where that pays."""
+"""Features: what the frozen part of a network gives for one draw of the pictures, stored where that pays.
+
+The pictures of a draw are stored as well: all backbones, and trials that train one whole, take the same.
+"""
 
 import json
 import tempfile
@@ -13,12 +16,24 @@ from search.data.draws import draw_of_epoch
 from search.data.image_set import ImageSet
 from search.model.augmentation import Augmentation
 from search.store.entries import Store
-from search.training.keys import Facts, features_key
-from search.training.sources import PICTURES_A_PART, Computed, Pictures, Source, Stored
+from search.store.kinds import Kind
+from search.training.keys import Facts, draw_key, features_key
+from search.training.sources import (
+    PICTURES_A_PART,
+    Computed,
+    Making,
+    Pictures,
+    Source,
+    Stored,
+    bytes_of,
+)
 from search.training.workshop import FORWARD_BATCH, Way
 
 _CODES = "features.npy"
 _COST = "cost.json"
+# The share of what the store may hold that all that a trial takes in turn may fill: else each draw would be
+# dropped before it is read again. Features are worth more than the pictures that they come from.
+_SHARES: dict[Kind, float] = {"features": 0.5, "draws": 0.25}
 
 
 class Features:
@@ -26,12 +41,11 @@ class Features:
 
     What the way does not train has to hold the pretrained weights, as it does while the stage is trained.
 
-    Features are stored only if all draws that the trial's epochs take in turn, and the validation pictures,
-    fit into half of what the store may hold: else each draw would be dropped before it is read again. Those
-    at a cut are measured as well: what is computed as soon as read is not stored.
+    Both are stored only where there is room for all that the trial's epochs take in turn, and where they are
+    read sooner than made, which is measured; features of the whole backbone always are.
 
     Args:
-        store: Where they stay; None computes them anew each time.
+        store: Where they stay; None makes them anew each time.
         augmentation: The program that makes a draw.
         facts: What else decides them.
         precision: What pooled features are kept in. Those at a cut are float32, so that storing them changes
@@ -56,43 +70,73 @@ class Features:
 
     def _of(self, way: Way, config: TrialConfig, pictures: Pictures) -> Source:
         if way.frozen is None:
-            return pictures
-        computed = Computed(
-            pictures, way.frozen, way.shape, self._precision if way.name == "head" else "float32"
-        )
-        if self._store is None:
-            return computed
+            return self._drawn(config, pictures)
         key = self._key(way, config, pictures)
-        found = self._store.read("features", key, _open)
-        if found is None and self._is_worth_storing(self._store, way, config, computed):
-            with self._store.alone("features", key):
-                found = self._store.read("features", key, _open) or _build(self._store, key, computed)
-        return found or computed
+        found = None if self._store is None else self._store.read("features", key, _open)
+        if found is not None:
+            return found
+        precision: Precision = self._precision if way.name == "head" else "float32"
+        drawn = self._drawn(config, pictures)
+        computed = Computed(drawn, pictures.n_pictures, way.frozen, way.shape, precision)
+        n_validation = len(pictures.images.rows["validation"])
+        return self._kept("features", key, computed, way, _n_in_turn(config, pictures.images) + n_validation)
+
+    def _drawn(self, config: TrialConfig, pictures: Pictures) -> Source:
+        """Give the pictures of a draw; at strength 0 they are what the decoded array holds."""
+        if pictures.strength == 0:
+            return pictures
+        key = draw_key(pictures.draw, pictures.strength, pictures.images.draw_seed, self._facts)
+        return self._kept("draws", key, pictures, self._augmentation, _n_in_turn(config, pictures.images))
+
+    def _kept(
+        self, kind: Kind, key: str, source: Making, maker: Way | Augmentation, n_in_turn: int
+    ) -> Source:
+        """Give what is stored of a source, stored now where that pays; else the source itself.
+
+        Args:
+            kind: What it is.
+            key: Its key.
+            source: What makes it.
+            maker: Remembers whether it pays.
+            n_in_turn: How many pictures of such sources the trial takes in turn.
+        """
+        store = self._store
+        if store is None:
+            return source
+        found = store.read(kind, key, _open)
+        if found is not None:
+            return found
+        most_bytes = _SHARES[kind] * store.unpinned_bytes()
+        if bytes_of(source, n_in_turn) > most_bytes or not _pays(store, source, maker):
+            return source
+        with store.alone(kind, key):
+            return store.read(kind, key, _open) or _build(store, kind, key, source)
 
     def _key(self, way: Way, config: TrialConfig, of: Pictures) -> str:
         facts = {**self._facts, "batch": FORWARD_BATCH}
         place = (of.split, of.draw, of.strength, of.images.draw_seed)
         return features_key(config.backbone, way.name, *place, facts)
 
-    def _is_worth_storing(self, store: Store, way: Way, config: TrialConfig, computed: Computed) -> bool:
-        rows = computed.pictures.images.rows
-        n_draws = config.n_draws if config.augment > 0 else 1
-        n_pictures = len(rows["train"]) * n_draws + len(rows["validation"])
-        if 2 * n_pictures * computed.bytes_a_picture > store.unpinned_bytes():
-            return False
-        if way.pays is None:
-            way.pays = _is_read_sooner(store.root, computed)
-        return way.pays and store.make_room(computed.n_pictures * computed.bytes_a_picture)
+
+def _n_in_turn(config: TrialConfig, images: ImageSet) -> int:
+    """Count the training pictures of all draws that a trial takes."""
+    return len(images.rows["train"]) * (config.n_draws if config.augment > 0 else 1)
 
 
-def _is_read_sooner(folder: Path, computed: Computed) -> bool:
-    """Measure whether features are written and read again sooner than they are computed."""
-    positions = np.arange(min(FORWARD_BATCH, computed.n_pictures))
-    computed.take(positions)  # compiles
+def _pays(store: Store, source: Making, maker: Way | Augmentation) -> bool:
+    if maker.pays is None:
+        maker.pays = _is_read_sooner(store.root, source)
+    return maker.pays and store.make_room(bytes_of(source, source.n_pictures))
+
+
+def _is_read_sooner(folder: Path, source: Making) -> bool:
+    """Measure whether what a source makes is written and read again sooner than it is made."""
+    positions = np.arange(min(FORWARD_BATCH, source.n_pictures))
+    source.take(positions)  # compiles
     started = time.perf_counter()
-    codes = computed.take(positions)
-    computing_s = time.perf_counter() - started
-    return _seconds_on_disk(folder, codes) < computing_s
+    codes = source.take(positions)
+    making_s = time.perf_counter() - started
+    return _seconds_on_disk(folder, codes) < making_s
 
 
 def _seconds_on_disk(folder: Path, codes: np.ndarray) -> float:
@@ -105,19 +149,19 @@ def _seconds_on_disk(folder: Path, codes: np.ndarray) -> float:
     return time.perf_counter() - started
 
 
-def _build(store: Store, key: str, computed: Computed) -> Stored:
-    started, n = time.perf_counter(), computed.n_pictures
-    with store.build("features", key) as draft:
+def _build(store: Store, kind: Kind, key: str, source: Making) -> Stored:
+    started, n = time.perf_counter(), source.n_pictures
+    with store.build(kind, key) as draft:
         codes = np.lib.format.open_memmap(
-            draft / _CODES, mode="w+", dtype=np.dtype(computed.precision), shape=(n, *computed.shape)
+            draft / _CODES, mode="w+", dtype=source.dtype, shape=(n, *source.shape)
         )
         for at in range(0, n, PICTURES_A_PART):
             positions = np.arange(at, min(n, at + PICTURES_A_PART))
-            codes[positions] = computed.take(positions)
+            codes[positions] = source.take(positions)
         codes.flush()
         (draft / _COST).write_text(json.dumps({"seconds": time.perf_counter() - started}))
         # Opened before others can drop it: what is mapped can be read for as long as it is needed. It was
-        # computed for who reads it now, so nothing is saved yet.
+        # made for who reads it now, so nothing is saved yet.
         return Stored(_open(draft).codes, computing_s=0.0)
 
 

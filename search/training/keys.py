@@ -12,7 +12,7 @@ from search.digests import digest_of
 from search.training.segment import Segment
 
 # Raised whenever a change of the training code changes its numbers.
-FORMAT = 3
+FORMAT = 4
 
 Facts = Mapping[str, Any]
 
@@ -32,6 +32,13 @@ def checkpoint_key(segment: Segment, stage: Stage, epoch: int, draw_seed: int, f
     else:
         start = checkpoint_key(segment, "head", segment.head_epochs, draw_seed, facts)
     return digest_of({"start": start, "stage": stage, "epoch": epoch, **_of_stage(segment.config, stage)})
+
+
+def draw_key(draw: int, strength: float, draw_seed: int, facts: Facts) -> str:
+    """Name the training pictures as one draw of some strength makes them; no backbone has to do with that."""
+    augmented = {"strength": strength, "draw": draw, "seed": draw_seed}
+    deciding = {name: facts[name] for name in ("pictures", "environment")}
+    return digest_of({"augment": augmented, "facts": deciding, "format": FORMAT})
 
 
 def features_key(

@@ -3,7 +3,7 @@
 import math
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -38,9 +38,33 @@ class Source(Protocol):
         ...
 
 
+class Making(Source, Protocol):
+    """A source that makes what it gives each time, and may be stored instead."""
+
+    @property
+    def n_pictures(self) -> int:
+        """How many pictures the split has."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of what it gives for one picture."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What it is stored as."""
+        ...
+
+
+def bytes_of(source: Making, n_pictures: int) -> int:
+    """Give the size that so many pictures of a source have where they are stored."""
+    return n_pictures * math.prod(source.shape) * source.dtype.itemsize
+
+
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """The pictures themselves, changed as the draw says: `(n, px, px, 3) uint8`."""
+    """The pictures themselves, changed as the draw says each time: `(n, px, px, 3) uint8`."""
 
     augmentation: Augmentation
     images: ImageSet
@@ -48,6 +72,17 @@ class Pictures:
     draw: int
     strength: float
     saved_s = 0.0
+    dtype = np.dtype(np.uint8)
+
+    @property
+    def n_pictures(self) -> int:
+        """How many pictures the split has."""
+        return len(self.images.rows[self.split])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of one picture."""
+        return tuple(self.images.images.shape[1:])
 
     def take(self, positions: np.ndarray) -> np.ndarray:
         """Augment some pictures."""
@@ -62,27 +97,24 @@ class Computed:
     """Features that are computed each time they are asked for, rounded as if they had been stored.
 
     Attributes:
-        pictures: What they are computed of.
+        pictures: What they are computed of, `n_pictures` of them.
+        n_pictures: How many pictures the split has.
         program: What computes them.
         shape: Theirs, for one picture.
         precision: What they are rounded to.
     """
 
-    pictures: Pictures
+    pictures: Source
+    n_pictures: int
     program: ForwardProgram
     shape: tuple[int, ...]
     precision: Precision
     saved_s = 0.0
 
     @property
-    def n_pictures(self) -> int:
-        """How many pictures the split has."""
-        return len(self.pictures.images.rows[self.pictures.split])
-
-    @property
-    def bytes_a_picture(self) -> int:
-        """The size of one picture's features where they are stored."""
-        return math.prod(self.shape) * np.dtype(self.precision).itemsize
+    def dtype(self) -> np.dtype[Any]:
+        """What they are stored as."""
+        return np.dtype(self.precision)
 
     def take(self, positions: np.ndarray) -> np.ndarray:
         """Compute the features of some pictures."""
@@ -94,7 +126,7 @@ class Computed:
 
 
 class Stored:
-    """Features in a file.
+    """Features, or the pictures of a draw, in a file.
 
     Args:
         codes: `(n of the split, ...)`, memory-mapped, in the precision that they are kept in.
@@ -111,9 +143,10 @@ class Stored:
         return max(0.0, self._saved_s)
 
     def take(self, positions: np.ndarray) -> np.ndarray:
-        """Read the features of some pictures."""
+        """Read those of some pictures: float32 features or uint8 pictures."""
         started = time.perf_counter()
-        codes = np.asarray(self.codes[positions], dtype=np.float32)
+        dtype = np.uint8 if self.codes.dtype == np.uint8 else np.float32
+        codes = np.asarray(self.codes[positions], dtype=dtype)
         reading_s = time.perf_counter() - started
         self._saved_s += self._computing_s * len(positions) / len(self.codes) - reading_s
         return codes

@@ -71,7 +71,7 @@ class Trainer:
         self._digests: dict[Path, str] = {}
         self._written: dict[str, TrialConfig] = {}
         self._live: tuple[str, StageTraining] | None = None
-        self.workshop = Workshop(draw_seed)
+        self.workshop = Workshop(draw_seed, reuse.fold_batch_norm)
 
     def run(self, segment: Segment) -> SegmentResult:
         """Bring a trial to an epoch of a stage: replay what is stored, train the rest.
@@ -153,6 +153,7 @@ class Trainer:
             "weights": "none" if weights is None else self._digest(weights),
             "environment": self._environment,
             "features": self._reuse.features,
+            "batch_norm": "folded" if self._reuse.fold_batch_norm else "layers",
         }
         return _Stage(segment, images, facts)
 

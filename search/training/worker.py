@@ -1,5 +1,6 @@
 """Worker: one process's hands. It is made from a plan that can be sent to it, and answers calls."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -90,6 +91,22 @@ class Worker:
             UserError: The weights are another network's, or the backbone has no such layer.
         """
         self._trainer.check(config)
+
+    def augmented(self, image_size_px: int, strengths: Sequence[float], n_draws: int) -> np.ndarray:
+        """Change the first training picture as trials do.
+
+        Returns:
+            `(strengths, n_draws, px, px, 3) uint8`.
+        """
+        images = self.images(image_size_px)
+        rows, augmentation = images.rows["train"][:1], self._trainer.workshop.augmentation
+        pictures, content = images.images[rows], images.content[rows]
+        return np.stack(
+            [
+                np.concatenate([augmentation(pictures, content, draw, strength) for draw in range(n_draws)])
+                for strength in strengths
+            ]
+        )
 
     def images(self, image_size_px: int) -> ImageSet:
         """Give the pictures at a size."""

@@ -58,11 +58,16 @@ class Bench:
 class Workshop:
     """Makes networks and programs when they are first asked for.
 
+    Args:
+        draw_seed: The data's draw seed.
+        fold: Whether convolutions take in their BatchNormalization.
+
     Attributes:
         compiled: How many training programs were made so far.
     """
 
-    def __init__(self, draw_seed: int) -> None:
+    def __init__(self, draw_seed: int, fold: bool) -> None:
+        self._fold = fold
         self.augmentation = Augmentation(draw_seed)
         self.compiled = 0
         self._benches: OrderedDict[tuple[object, ...], Bench] = OrderedDict()
@@ -71,9 +76,10 @@ class Workshop:
         """Give the network that a config asks for, with what was compiled for it."""
         key = (config.backbone, config.image_size, weights, n_classes)
         if key not in self._benches:
-            network = Network(backbone(config.backbone), config.image_size, weights, n_classes)
+            row = backbone(config.backbone)
+            network = Network(row, config.image_size, weights, n_classes, self._fold)
             head = _way("head", network.features, network.head, pays=True)
-            self._benches[key] = Bench(network, head, _way("whole", None, network.whole))
+            self._benches[key] = Bench(network, head, _way("whole", None, network.trained))
         self._benches.move_to_end(key)
         while len(self._benches) > _MOST_NETWORKS:
             self._benches.popitem(last=False)

@@ -125,4 +125,5 @@ def test_the_identity_is_json_and_holds_no_empty_values() -> None:
     assert identity["fixed"] == {"image_size": 96, "head.lr": 1e-3}
     assert identity["free"]["dropout"] == {"float": [0.0, 0.5], "log": False}
     assert "budget" not in identity
-    assert identity["reuse"] == {"enabled": True, "n_draws": 4, "features": "float32"}
+    reuse = {"enabled": True, "n_draws": 4, "features": "float32", "fold_batch_norm": True}
+    assert identity["reuse"] == reuse

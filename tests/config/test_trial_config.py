@@ -37,8 +37,9 @@ def test_without_unfreezing_there_is_no_second_stage_and_no_key_of_it() -> None:
     [
         ({"unfreeze": 1.5}, "1.5 is no share of the blocks; write a number from 0.0 to 1.0"),
         ({"unfreeze": float("nan")}, "nan is no share of the blocks"),
-        ({"unfreeze": " "}, "is empty; write a share of the blocks, a layer's name or layer:INDEX"),
-        ({"unfreeze": True}, "expected a share of the blocks, a layer's name or layer:INDEX, got True"),
+        ({"unfreeze": " "}, "is empty; write a share of the blocks, a layer's name"),
+        ({"unfreeze": True}, r"expected .* or re:PATTERN, got True"),
+        ({"unfreeze": "re:block(5"}, r"'re:block\(5' is no regular expression \(missing \)"),
         ({"head.lr": 0.0}, "greater than 0"),
         ({"head.lr": float("inf")}, "finite number"),
         ({"head.epochs": 0}, "greater than or equal to 1"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from search.data.draws import N_NUMBERS, colours, draw_numbers, draw_of_epoch, transforms
+from search.data.draws import N_NUMBERS, colours, draw_numbers, draw_of_epoch, holes, transforms
 
 CONTENT = np.arange(4000, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 
@@ -52,6 +52,28 @@ def test_strength_0_changes_nothing_and_strength_1_goes_to_the_ends() -> None:
     assert abs((determinant < 0).mean() - 0.5) < 0.03  # half are flipped
     angles = np.arctan2(moves[:, 3], moves[:, 4])
     assert np.abs(angles).max() == pytest.approx(0.2 * 2 * np.pi, rel=0.01)  # RandomRotation(0.2)
+
+
+@pytest.mark.parametrize("px", [32, 96, 100])
+def test_high_strength_cuts_out_blocks_that_lie_in_the_picture(px: int) -> None:
+    numbers = draw_numbers(CONTENT, 0, 0)
+    for strength in (0.0, 0.5):
+        top, left, bottom, right = holes(numbers, strength, px).T
+        assert (top == bottom).all()
+        assert (left == right).all()
+    sides = {}
+    for strength in (0.75, 1.0):
+        found = holes(numbers, strength, px)
+        top, left, bottom, right = found.T
+        assert (found % 8 == 0).all()
+        assert found.min() == 0
+        assert found.max() <= px
+        np.testing.assert_array_equal(bottom - top, right - left)
+        sides[strength] = (bottom - top).max()
+    # half of the side at strength 1, half of that at 0.75, in whole blocks
+    assert sides == {1.0: (px // 2 - 1) // 8 * 8, 0.75: (px // 4 - 1) // 8 * 8}
+    # they lie everywhere, as far as the blocks reach
+    assert {0, (px - 8) // 8 * 8} <= set(holes(numbers, 1.0, px)[:, 2] - 8) | {0}
 
 
 def test_the_middle_of_a_picture_stays_without_a_shift() -> None:

@@ -50,7 +50,7 @@ def test_no_pictures_give_no_pictures() -> None:
 def test_a_flip_alone_mirrors_the_picture(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     from search.data import draws
 
-    for name in ("ROTATION_TURNS", "ZOOM", "SHIFT", "BRIGHTNESS", "CONTRAST", "SATURATION"):
+    for name in ("ROTATION_TURNS", "ZOOM", "SHIFT", "BRIGHTNESS", "CONTRAST", "SATURATION", "CUTOUT"):
         monkeypatch.setattr(draws, name, 0.0)
     changed = Augmentation(0)(PICTURES, CONTENT, 0, 1.0)
     flipped = np.array(
@@ -59,3 +59,21 @@ def test_a_flip_alone_mirrors_the_picture(monkeypatch) -> None:  # type: ignore[
     same = np.array([np.array_equal(new, old) for new, old in zip(changed, PICTURES, strict=True)])
     assert (flipped ^ same).all()
     assert 0.35 < flipped.mean() < 0.65
+
+
+def test_what_is_cut_out_is_grey_and_the_rest_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    from search.data import draws
+
+    pictures = RNG.integers(0, 120, (300, 64, 64, 3), dtype=np.uint8)
+    cut = Augmentation(0)(pictures, CONTENT, 0, 1.0)
+    holes = draws.holes(draws.draw_numbers(CONTENT, 0, 0), 1.0, 64)
+    monkeypatch.setattr(draws, "CUTOUT", 0.0)
+    whole = Augmentation(0)(pictures, CONTENT, 0, 1.0)
+    n_cut = 0
+    for one, other, (top, left, bottom, right) in zip(cut, whole, holes, strict=True):
+        assert (one[top:bottom, left:right] == 128).all()
+        other[top:bottom, left:right] = 128
+        np.testing.assert_array_equal(one, other)
+        n_cut += bottom > top
+    # a side is uniform up to 32 px, and below 8 px nothing is cut out
+    assert abs(n_cut / 300 - 0.75) < 0.1

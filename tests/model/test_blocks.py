@@ -88,9 +88,28 @@ def test_a_layer_index_trains_what_the_tutorial_trains(random_backbone: RandomBa
     assert set(chosen) < set(model.layers[120:])
 
 
+def test_a_pattern_trains_the_layers_whose_parameters_match_wherever_they_stand(
+    random_backbone: RandomBackbone,
+) -> None:
+    model = random_backbone("mobilenet_v2_035")
+    chosen = unfrozen_layers(model, "re:^block_(3|16)_.*kernel")
+    assert names(chosen) == [
+        f"block_{number}_{part}" for number in (3, 16) for part in ("expand", "depthwise", "project")
+    ]
+    # whatever matches, BatchNormalization stands still
+    assert unfrozen_layers(model, "re:.") == unfrozen_layers(model, 1.0)
+    cut = storable_cut(model, "re:^block_16_")
+    assert cut is not None
+    assert model.operations.index(chosen[-3]) > cut.position > model.operations.index(chosen[2])
+
+
 @pytest.mark.parametrize(
     ("unfreeze", "message"),
     [
+        (
+            "re:block9",
+            "no parameter of vgg16 that can be trained matches 'block9'; the last ones are block5_conv2",
+        ),
         ("block5_con1", "vgg16 has no layer 'block5_con1'; did you mean block5_conv1"),
         ("%%%", "vgg16 has no layer '%%%'; the last ones are block5_conv2, block5_conv3, block5_pool"),
         ("layer:19", "'layer:19' is no layer of vgg16; write layer:0 to layer:18"),

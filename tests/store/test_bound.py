@@ -29,7 +29,7 @@ def test_the_least_recently_used_go_first_of_whatever_kind(tmp_path: Path, put: 
     assert left(tmp_path) == {"a", "c", "d", "e"}
     put(store, "f", 3000, used_s=60)
     assert left(tmp_path) == {"d", "e", "f"}
-    assert store.sizes() == {"arrays": 0, "features": 6500, "checkpoints": 0}
+    assert store.sizes() == {"arrays": 0, "draws": 0, "features": 6500, "checkpoints": 0}
 
 
 def test_an_entry_that_was_used_since_stays(tmp_path: Path, put: Callable) -> None:

@@ -49,10 +49,13 @@ def images() -> ImageSet:
 
 @pytest.fixture
 def make_trainer(images: ImageSet) -> MakeTrainer:
-    """Make a trainer with a store of its own; `features=...` as in the space."""
+    """Make a trainer with a store of its own; `features=...` as in the space.
+
+    Its network is that of Keras' own layers, unless it is to fold them, so that numbers are equal to the bit.
+    """
 
     def make(home: Path, **reuse: object) -> Trainer:
-        settings = Reuse.model_validate(reuse)
+        settings = Reuse.model_validate({"fold_batch_norm": False, **reuse})
         store, rows = Store(home / "store", settings.limit_bytes), Rows(home / "epochs")
         return Trainer(store, rows, lambda px: images, lambda config: SHAPES_FILE, 0, reuse=settings)
 
@@ -62,7 +65,7 @@ def make_trainer(images: ImageSet) -> MakeTrainer:
 @pytest.fixture(scope="session")
 def workshop() -> Workshop:
     """Networks and programs for tests that are about neither."""
-    return Workshop(draw_seed=0)
+    return Workshop(draw_seed=0, fold=False)
 
 
 @pytest.fixture
@@ -72,6 +75,8 @@ def make_light_trainer(make_trainer: MakeTrainer, workshop: Workshop) -> MakeTra
     def make(home: Path, **reuse: object) -> Trainer:
         trainer = make_trainer(home, **reuse)
         trainer.workshop = workshop
+        # these pictures are so small that what is sooner, reading or making them, changes from time to time
+        workshop.augmentation.pays = True
         return trainer
 
     return make

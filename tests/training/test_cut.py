@@ -11,6 +11,7 @@ import pytest
 from test_oracle import run_segments
 
 import search.training.features
+from search.config.sections import Reuse
 from search.config.trial_config import TrialConfig
 from search.data.image_set import ImageSet
 from search.store.entries import Store
@@ -23,7 +24,8 @@ from search.training.trainer import Trainer
 def run_both(home: Path, config: TrialConfig, images: ImageSet) -> tuple[list[Epoch], list[Epoch]]:
     """A trial in segments and by plain, on random weights."""
     store, rows = Store(home / "store"), Rows(home / "epochs")
-    trainer = Trainer(store, rows, lambda px: images, lambda config: None, 0)
+    reuse = Reuse(fold_batch_norm=False)
+    trainer = Trainer(store, rows, lambda px: images, lambda config: None, 0, reuse=reuse)
     ours, _ = run_segments(trainer, config)
     return ours, run_plain(config, images, None, "val_loss", study_seed=0)[0]
 

@@ -9,6 +9,7 @@ from test_oracle import run_segments
 
 from search.data.image_set import ImageSet
 from search.errors import SpaceError
+from search.model.augmentation import Augmentation
 from search.model.weights import SHAPES_FILE
 from search.training.plain import run_plain
 from search.training.segment import Segment
@@ -20,8 +21,8 @@ def losses(trainer: Trainer, config: object, owner: str | None = None) -> list[f
     return [epoch.metrics["val_loss"] for epoch in run_segments(trainer, config, owner)[0]]  # type: ignore[arg-type]
 
 
-def files_of(home: Path) -> list[Path]:
-    return sorted(home.glob("store/features/*/features.npy"))
+def files_of(home: Path, kind: str = "features") -> list[Path]:
+    return sorted(home.glob(f"store/{kind}/*/features.npy"))
 
 
 def test_each_draw_and_the_validation_pictures_are_stored_once(
@@ -50,6 +51,49 @@ def test_stored_features_are_read_where_they_lie(
         assert isinstance(source.codes, np.memmap)  # type: ignore[attr-defined]
         with pytest.raises(ValueError, match="read-only"):
             source.codes[0] = 0.0  # type: ignore[attr-defined]
+
+
+def test_the_pictures_of_each_draw_are_stored_once_and_serve_every_depth(
+    tmp_path: Path, images: ImageSet, make_light_trainer: Callable, make_config: Callable
+) -> None:
+    config = make_config(unfreeze=1.0, augment=0.5, n_draws=2, head__epochs=2, tune__epochs=3)
+    first = losses(make_light_trainer(tmp_path), config)
+    drawn = files_of(tmp_path, "draws")
+    rows, augmentation = images.rows["train"], Augmentation(images.draw_seed)
+    made = [augmentation(images.images[rows], images.content[rows], draw, 0.5) for draw in (0, 1)]
+    stored = [np.load(file) for file in drawn]
+    assert all(any(np.array_equal(one, other) for other in stored) for one in made)
+    assert len(stored) == 2
+    before = {file: file.stat().st_mtime_ns for file in drawn}
+    other = config.model_copy(update={"unfreeze": 0.5})
+    second = losses(make_light_trainer(tmp_path), other)
+    assert {file: file.stat().st_mtime_ns for file in files_of(tmp_path, "draws")} == before
+    # made anew each time, the pictures are the same
+    assert first == losses(make_light_trainer(tmp_path / "owned"), config, owner="study/1")
+    assert second == losses(make_light_trainer(tmp_path / "owned"), other, owner="study/1")
+    assert not files_of(tmp_path / "owned", "draws")
+
+
+def test_pictures_that_are_not_changed_are_not_stored_again(
+    tmp_path: Path, make_light_trainer: Callable, make_config: Callable
+) -> None:
+    losses(make_light_trainer(tmp_path), make_config(unfreeze=1.0, augment=0.0))
+    assert not files_of(tmp_path, "draws")
+
+
+@pytest.mark.parametrize("why", ["made sooner than read", "no room for all of them"])
+def test_draws_are_made_each_time_where_storing_does_not_pay(
+    why: str, tmp_path: Path, make_light_trainer: Callable, make_config: Callable
+) -> None:
+    config = make_config(unfreeze=1.0, augment=0.5, n_draws=2)
+    expected = losses(make_light_trainer(tmp_path / "stored"), config)
+    # two draws of 52 pictures take 320 kB, of which a store may give a quarter
+    limit = "1200kB" if why == "no room for all of them" else "20GB"
+    trainer = make_light_trainer(tmp_path / "made", limit=limit)
+    if why == "made sooner than read":
+        trainer.workshop.augmentation.pays = False
+    assert losses(trainer, config) == expected
+    assert not files_of(tmp_path / "made", "draws")
 
 
 def test_damaged_features_are_noticed_dropped_and_computed_again(

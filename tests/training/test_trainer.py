@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from test_oracle import run_segments
 
+from search.config.sections import Reuse
 from search.data.image_set import ImageSet
 from search.errors import TrialError
 from search.store.entries import Store
@@ -35,9 +36,8 @@ def whole(
 
     home = tmp_path_factory.mktemp("whole")
     config = make_config(head__epochs=3, tune__epochs=3, augment=0.5, weight_decay=0.01)
-    trainer = Trainer(
-        Store(home / "store"), Rows(home / "epochs"), lambda px: images, lambda config: SHAPES_FILE, 0
-    )
+    store, rows, reuse = Store(home / "store"), Rows(home / "epochs"), Reuse(fold_batch_norm=False)
+    trainer = Trainer(store, rows, lambda px: images, lambda config: SHAPES_FILE, 0, reuse=reuse)
     trainer.workshop = workshop
     epochs, last = run_segments(trainer, config)
     return home, config, [dict(epoch.metrics) for epoch in epochs], trainer.predict_best(last, "test")
