@@ -12,6 +12,10 @@
 Anything else that comes out of the package is a bug and ends the run with its traceback.
 """
 
+from collections.abc import Iterator, Sequence
+
+MOST_NAMED = 5  # mistakes of one kind that one message names
+
 
 class SearchError(Exception):
     """Base of all errors raised on purpose."""
@@ -47,3 +51,10 @@ class TrackingError(UserError):
 
 class TrialError(SearchError):
     """This trial cannot go on (its loss is NaN, say); the study does."""
+
+
+def first_few(sentences: Sequence[str]) -> Iterator[str]:
+    """Give the first few sentences about mistakes of one kind, and one that counts the others."""
+    yield from sentences[:MOST_NAMED]
+    if len(sentences) > MOST_NAMED:
+        yield f"... and {len(sentences) - MOST_NAMED} more of the same kind."

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from search.config.read import spaces_folder
+from search.config.read import shipped_recipes, spaces_folder
 from search.driver.request import Options, Request, check, locate, with_weights
-from search.errors import UserError
+from search.errors import SpaceError, UserError
 
 if TYPE_CHECKING:
     from search.data.table import DataSet
@@ -37,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     asked = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(asked)
+    if options.list_recipes:
+        print(*_recipe_lines(), sep="\n")
+        return 0
     try:
         # advice on how to go on must not discard what there is to go on with
         command = shlex.join(word for word in asked if word != "--fresh")
@@ -54,10 +57,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m search.run", allow_abbrev=False, description=(__doc__ or "").split("\n")[0]
     )
+    parser.add_argument("--study", metavar="NAME|FILE", help=f"a space: {names}, or a YAML file")
     parser.add_argument(
-        "--study", required=True, metavar="NAME|FILE", help=f"a space: {names}, or a YAML file"
+        "--recipe",
+        metavar="NAME|FILE",
+        help="run this recipe alone, in the space cats_dogs or that of --study",
     )
-    parser.add_argument("--data", metavar="DIR", help="folder of pictures, a folder a class; or 'sample'")
+    parser.add_argument("--register", action="store_true", help="with --recipe: register its model")
+    parser.add_argument("--list-recipes", action="store_true", help="show the recipes, and run nothing")
+    parser.add_argument(
+        "--data",
+        metavar="PLACE",
+        help="folder of pictures, a folder a class; a CSV or Parquet file; or 'sample'",
+    )
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all; run again to go on")
     parser.add_argument("--timeout", metavar="2h", help="wall time, such as 90s, 45m, 2h")
     parser.add_argument("--finalists", type=int, metavar="K", help="best trials run on fresh seeds; 0 = none")
@@ -81,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="check all, show space, data, time and disk; train nothing"
     )
+    parser.add_argument(
+        "--show-augment", metavar="FILE.png", help="draw what augmentation does to a picture; train nothing"
+    )
     parser.add_argument("--fresh", action="store_true", help="discard the study of this name first (asks)")
     parser.add_argument(
         "--json", action="store_true", help="print the summary as one line of JSON, and nothing else"
@@ -88,7 +103,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _recipe_lines() -> list[str]:
+    from search.model.backbones import BACKBONES
+
+    recipes = shipped_recipes(BACKBONES)
+    width = max(len(recipe.name) for recipe in recipes)
+    return [f"{recipe.name:{width}}  {recipe.summary}" for recipe in recipes]
+
+
+def _one_recipe(asked: argparse.Namespace) -> tuple[str, ...]:
+    """Give what makes a study of one recipe of a space.
+
+    Raises:
+        SpaceError: Neither a study nor a recipe is named, or an option has no meaning with what is.
+    """
+    if asked.recipe is None:
+        if asked.study is None:
+            raise SpaceError("Nothing says what to run; give --study NAME, or --recipe NAME.")
+        if asked.register:
+            raise SpaceError("--register goes with --recipe; the champion of a study is always registered.")
+        return ()
+    if asked.trials is not None or asked.finalists is not None:
+        raise SpaceError("--recipe runs one trial; leave --trials and --finalists out.")
+    one = ("budget.trials=1", "finalists.k=0", "start=[]", "constraints={}")
+    return (f"study={Path(asked.recipe).stem}", f"recipes=[{json.dumps(asked.recipe)}]", *one)
+
+
 def _options(asked: argparse.Namespace, command: str) -> Options:
+    one_recipe = _one_recipe(asked)
     given = {
         "budget.trials": asked.trials,
         "budget.timeout": asked.timeout,
@@ -98,11 +140,12 @@ def _options(asked: argparse.Namespace, command: str) -> Options:
     weights = asked.weights or os.environ.get("SEARCH_WEIGHTS")
     data = asked.data if asked.data in (None, "sample") else Path(asked.data)
     return Options(
-        study=asked.study,
+        study=asked.study or "cats_dogs",
         data=data,
         home=Path(asked.home or os.environ.get("SEARCH_HOME") or "search-home").absolute(),
         weights=Path(weights) if weights else None,
         assignments=(
+            *one_recipe,
             *asked.assignments,
             *(f"{key}={value}" for key, value in given.items() if value is not None),
         ),
@@ -110,6 +153,8 @@ def _options(asked: argparse.Namespace, command: str) -> Options:
         tracking=asked.tracking_uri,
         command=command,
         fresh=asked.fresh,
+        recipe=asked.recipe,
+        register=asked.register or asked.recipe is None,
     )
 
 
@@ -126,6 +171,8 @@ def _run(asked: argparse.Namespace, command: str) -> int:
         is_begun = check_stored(request)
         request = _located(request, out)
         data = _read_data(request, out)
+        if asked.show_augment:
+            return _show_augment(request, data, Path(asked.show_augment), out)
         if asked.dry_run:
             return _dry_run(request, data, out)
         request = with_weights(request)
@@ -148,7 +195,7 @@ def _located(request: Request, out: TextIO) -> Request:
             f"Give your own pictures with --data DIR.\n{line}",
             file=sys.stderr,
         )
-    print(f"data {source.folder} ({source.reason})", file=out)
+    print(f"data {source.place} ({source.reason})", file=out)
     return request
 
 
@@ -169,6 +216,14 @@ def _read_data(request: Request, out: TextIO) -> "DataSet":
             image_set(data, int(px), space.data.draw_seed, store, told)
     print(data.counts().to_string(), file=out)
     return data
+
+
+def _show_augment(request: Request, data: "DataSet", path: Path, out: TextIO) -> int:
+    from search.driver.show import N_DRAWS, STRENGTHS, show_augmentation
+
+    show_augmentation(request, data, path)
+    print(f"a picture at strengths {', '.join(map(str, STRENGTHS))}, {N_DRAWS} draws each: {path}", file=out)
+    return 0
 
 
 def _dry_run(request: Request, data: "DataSet", out: TextIO) -> int:

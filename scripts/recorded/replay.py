@@ -92,7 +92,7 @@ def replay(
         decides = Scheduler(space, {}, [], most_trials, seconds_left=left)
         notes = _Notes(clock)
         executor = _TableExecutor(table.shown, clock, most_s, stop)
-        Driver(decides, executor, notes, _Nobody(), metric, None, stop, _no_limits(space), _Nothing()).run()
+        Driver(decides, executor, notes, _Nobody(), metric, stop, _no_limits(space), _Nothing()).run()
     return Replay(tuple(notes.incumbents), notes.n_trials, clock.now_s)
 
 

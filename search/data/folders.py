@@ -30,14 +30,16 @@ IGNORED_PREFIXES = (".", "__MACOSX")
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture file: where it is, its class, and the split that its folder stands for.
+    """One picture file: where it is, its class, and the split that it is given to.
 
-    Plain class folders stand for train, from which the split rule then takes the other two.
+    Plain class folders stand for train, from which the split rule then takes the other two. Pictures of one
+    group fall into one split together.
     """
 
     path: Path
     label: str
     split: Split
+    group: str | None = None
 
 
 def find_pictures(folder: Path) -> list[Picture]:
@@ -70,8 +72,8 @@ def _refuse_no_folder(folder: Path) -> None:
         return
     got = "is a file" if folder.exists() else "does not exist"
     raise DataError(
-        f"The data must be a folder of class folders, or of train, validation and test folders; "
-        f"{folder} {got}; give the right path with --data."
+        f"The data must be a folder of class folders, or of train, validation and test folders, or a CSV, "
+        f"TSV or Parquet file; {folder} {got}; give the right path with --data."
     )
 
 

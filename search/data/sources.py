@@ -32,13 +32,13 @@ class Source:
     Attributes:
         name: The data set's name; `sample` for the sample, whatever was asked for.
         kind: `folder` (`--data`), `environment` (`$SEARCH_DATA`), `download` or `sample`.
-        folder: Where the pictures are. The sample's folder may have to be drawn still.
+        place: The folder or listing of the pictures. The sample's folder may have to be drawn still.
         reason: One sentence that says why it is this one.
     """
 
     name: str
     kind: Literal["folder", "environment", "download", "sample"]
-    folder: Path
+    place: Path
     reason: str
 
 
@@ -56,7 +56,7 @@ def find_source(
 
     Args:
         name: The data set's name, as the space file's `data.source` says.
-        data: What `--data` says: a folder, `sample`, or None.
+        data: What `--data` says: a folder or listing, `sample`, or None.
         home: `$SEARCH_HOME`; downloads go to `home/data/<name>`.
         env: The environment.
         study_exists: Whether a study on this data exists. If so, the sample never stands in for it.
@@ -88,7 +88,7 @@ def local_source(
 ) -> Source | None:
     """Find the pictures on this machine, at once; None means that they have to be downloaded.
 
-    A folder given with `--data` is not looked at here; `find_pictures` tells what is wrong with it.
+    A place given with `--data` is not looked at here; `find` tells what is wrong with it.
 
     Raises:
         DataError: The pictures are nowhere, and no download of that name is known.

@@ -42,7 +42,7 @@ def split_of(content: str, given: Split, folders: Set[Split], rule: SplitRule) -
     """Tell the split of one picture.
 
     Args:
-        content: The picture's content hash.
+        content: The picture's content hash, or the name of its group.
         given: The split that its folder stands for; plain class folders stand for train.
         folders: The splits that have a folder; what is missing is taken from one that is there:
             validation from train, test from half of validation, or from train where both are missing.

@@ -3,7 +3,8 @@
 Whatever the pictures come from, this is the one form that the rest of the program sees.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+import re
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,16 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from search.data.contents import read_contents
-from search.data.folders import Picture, find_pictures
+from search.data.folders import Picture
+from search.data.listings import find
 from search.data.split import SPLITS, Split, SplitRule, split_of
 from search.data.threads import Progress
 from search.digests import digest_of
-from search.errors import DataError
+from search.errors import DataError, first_few
 from search.store.entries import Store
 
 COLUMNS = ("path", "label", "split", "content")
 MOST_UNREADABLE = 0.05  # share of the pictures found; above it the folder itself is in doubt
-MOST_NAMED = 5  # pictures that one message names
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class DataSet:
         source: What was used, as the folder's path.
         table: One row a picture, ordered by content: `path` (absolute), `label`, `split` (`train`,
             `validation`, `test`) and `content` (64 hexadecimal digits of SHA-256), all text.
-        classes: The labels, sorted; a class's index is its position.
+        classes: The labels, sorted, whole numbers by their size; a class's index is its position.
         quarantined: The pictures set aside, ordered by path.
         fingerprint: Digest of contents, labels and splits; it holds nothing of paths or machines.
     """
@@ -59,9 +60,7 @@ class DataSet:
 
     def labels(self) -> NDArray[np.int64]:
         """Give each row's class index: (n,) int64."""
-        return np.searchsorted(np.array(self.classes), self.table["label"].to_numpy(dtype=str)).astype(
-            np.int64
-        )
+        return pd.Categorical(self.table["label"], categories=list(self.classes)).codes.astype(np.int64)
 
     def counts(self) -> pd.DataFrame:
         """Count the pictures: one row a class, one column a split, int64."""
@@ -77,8 +76,8 @@ class _Whole:
     content: str
 
 
-def read_folder(
-    folder: Path,
+def read_pictures(
+    place: Path,
     split: SplitRule,
     *,
     name: str | None = None,
@@ -86,38 +85,44 @@ def read_folder(
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> DataSet:
-    """Read class folders, or train/validation/test folders.
+    """Read class folders, train/validation/test folders, or a listing.
 
     Every file is hashed; every picture is decoded once to see that it is whole, which the store remembers.
     Unreadable pictures are set aside, and so are further copies of a picture in one class and split.
 
     Args:
-        folder: What `find_pictures` accepts.
-        split: The shares of the splits that have no folder of their own.
-        name: The data set's name; the folder's name by default.
-        source: What to call the place; the folder's path by default.
+        place: What `find` accepts.
+        split: The shares of the splits that have no folder of their own, or that the listing does not name.
+        name: The data set's name; that of the folder or file by default.
+        source: What to call the place; its path by default.
         store: Where to remember which pictures decode; None decodes them every time.
         progress: Called with (pictures checked, pictures to check) when they have to be decoded.
 
     Raises:
-        DataError: What `find_pictures` refuses, more than 5 % unreadable pictures, the same picture in
+        DataError: What `find` refuses, more than 5 % unreadable pictures, the same picture in
             two splits or under two labels, or a class without pictures in a split.
     """
-    found = find_pictures(folder)
+    found = find(place)
     contents = read_contents([picture.path for picture in found], store, progress)
     _refuse_many_unreadable(contents.unreadable, len(found))
     whole = [_Whole(one, contents.digests[one.path]) for one in found if one.path in contents.digests]
     _refuse_conflicts(whole)
     kept, copies = _without_copies(whole)
     quarantined = [Quarantined(_printable(path), reason) for path, reason in contents.unreadable.items()]
-    classes = tuple(sorted({picture.label for picture in found}))
+    classes = _sorted({picture.label for picture in found})
     return _data_set(
-        name or folder.resolve().name,
-        source or str(folder.absolute()),
+        name or (place.stem if place.is_file() else place.resolve().name),
+        source or str(place.absolute()),
         _table(kept, {picture.split for picture in found}, split),
         classes,
         tuple(sorted([*quarantined, *copies], key=lambda one: one.path)),
     )
+
+
+def _sorted(labels: Set[str]) -> tuple[str, ...]:
+    """Sort labels: as numbers if all are whole ones, else as text."""
+    are_numbers = all(re.fullmatch(r"-?\d+", label) for label in labels)
+    return tuple(sorted(labels, key=lambda label: (int(label), label) if are_numbers else label))
 
 
 def _data_set(
@@ -138,7 +143,7 @@ def _table(kept: Sequence[_Whole], folders: Set[Split], rule: SplitRule) -> pd.D
         (
             str(one.picture.path),
             one.picture.label,
-            split_of(one.content, one.picture.split, folders, rule),
+            split_of(one.picture.group or one.content, one.picture.split, folders, rule),
             one.content,
         )
         for one in sorted(kept, key=lambda one: one.content)
@@ -168,7 +173,7 @@ def _refuse_conflicts(whole: Sequence[_Whole]) -> None:
         elif first.picture.label != one.picture.label:
             sentences.append(f"A picture must have one label only; {places}")
     if sentences:
-        raise DataError(*_first_few(sentences))
+        raise DataError(*first_few(sentences))
 
 
 def _refuse_many_unreadable(unreadable: Mapping[Path, str], n_found: int) -> None:
@@ -178,7 +183,7 @@ def _refuse_many_unreadable(unreadable: Mapping[Path, str], n_found: int) -> Non
     raise DataError(
         f"At most {MOST_UNREADABLE:.0%} of the pictures may be unreadable; {len(unreadable)} of {n_found} "
         "are; replace or remove them.",
-        *_first_few(named),
+        *first_few(named),
     )
 
 
@@ -192,13 +197,7 @@ def _refuse_empty(data: DataSet) -> None:
         if not counts.loc[label, split]
     ]
     if sentences:
-        raise DataError(*_first_few(sentences))
-
-
-def _first_few(sentences: Sequence[str]) -> Iterable[str]:
-    yield from sentences[:MOST_NAMED]
-    if len(sentences) > MOST_NAMED:
-        yield f"... and {len(sentences) - MOST_NAMED} more of the same kind."
+        raise DataError(*first_few(sentences))
 
 
 def _printable(path: Path) -> str:

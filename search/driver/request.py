@@ -11,7 +11,7 @@ from search.config.extras import check_sampler
 from search.config.read import Recipe, SpaceFile, read_space, spaces_folder
 from search.config.trial_config import TrialConfig
 from search.data.download import ByteProgress
-from search.data.folders import find_pictures
+from search.data.listings import find
 from search.data.sources import SAMPLE, Source, find_source, local_source
 from search.driver.study_file import StudyFile
 from search.errors import DataError, SpaceError, StudyError, WeightsError
@@ -29,7 +29,7 @@ class Options:
 
     Attributes:
         study: A name in `spaces/`, or a YAML file.
-        data: A folder of pictures, `sample`, or None.
+        data: A folder or listing of pictures, `sample`, or None.
         home: Where everything is kept.
         weights: The user's folder of weights.
         assignments: What `--set` and the options that stand for keys of the space say.
@@ -37,6 +37,8 @@ class Options:
         tracking: MLflow's database or server; None for the one in the home.
         command: The command as it was typed, for advice.
         fresh: Whether the old study is to be discarded, so that it need not agree.
+        recipe: The one recipe that is to run, a name in `spaces/recipes/` or a YAML file; None for a search.
+        register: Whether the champion is registered.
     """
 
     study: str
@@ -48,6 +50,8 @@ class Options:
     tracking: str | None
     command: str
     fresh: bool = False
+    recipe: str | None = None
+    register: bool = True
 
     @property
     def storage_url(self) -> str:
@@ -112,11 +116,13 @@ def check(options: Options, env: Mapping[str, str] = os.environ) -> Request:
     if options.data == SAMPLE:
         options = replace(options, study=_sample_study(options.study))
     file = read_space(options.study, options.assignments, BACKBONES)
+    if options.recipe is not None and file.left_out:
+        raise SpaceError(*(f"--recipe {name}: {why}; leave that out." for name, why in file.left_out.items()))
     check_sampler(file.space.sampler.name)
     _check_urls(options)
     source = local_source(file.space.data.source, options.data, options.home, env)
     if source is not None and source.kind != "sample":
-        find_pictures(source.folder)
+        find(source.place)
     request = Request(options, file, source)
     _check_backbones(request)
     if not options.fresh:
@@ -147,7 +153,7 @@ def with_weights(request: Request) -> Request:
     A recipe that alone asks for a backbone whose weights cannot be had is left out.
 
     Raises:
-        WeightsError: Those of a backbone of the space cannot be had.
+        WeightsError: Those of a backbone of the space, or of the one recipe that is to run, cannot be had.
     """
     space = request.file.space
     for name in space.backbones:
@@ -158,6 +164,8 @@ def with_weights(request: Request) -> Request:
         try:
             _fetch(request, config, space.backbones)
         except WeightsError as error:
+            if request.options.recipe is not None:
+                raise
             left_out[name] = str(error)
     kept = tuple(recipe for recipe in request.file.recipes if recipe.name not in left_out)
     return replace(request, file=replace(request.file, recipes=kept, left_out=left_out))

@@ -36,6 +36,27 @@ def write_history(path: Path, epochs: Sequence[Mapping[str, object]]) -> None:
             writer.writerows(epochs)
 
 
+def augmentation_sheet(path: Path, pictures: npt.NDArray[np.uint8], strengths: Sequence[float]) -> None:
+    """Draw what augmentation makes of a picture, a row a strength and a column a draw, as a PNG file.
+
+    Args:
+        path: The file.
+        pictures: (strengths, draws, px, px, 3) uint8.
+        strengths: The strength of each row.
+    """
+    n_rows, n_columns = pictures.shape[:2]
+    figure = Figure(figsize=(1.2 * n_columns + 0.6, 1.2 * n_rows), dpi=_DPI, layout="constrained")
+    places = figure.subplots(n_rows, n_columns, squeeze=False)
+    for row, strength in enumerate(strengths):
+        for column in range(n_columns):
+            axes = places[row, column]
+            axes.imshow(pictures[row, column])
+            axes.set_xticks([])
+            axes.set_yticks([])
+        places[row, 0].set_ylabel(f"augment {strength:g}")
+    _save(figure, path)
+
+
 def confusion_matrix(
     path: Path, labels: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer], classes: Sequence[str]
 ) -> None:

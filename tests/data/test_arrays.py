@@ -10,7 +10,7 @@ import pytest
 from search.data.arrays import arrays_key, decoded
 from search.data.pictures import decode
 from search.data.split import SplitRule
-from search.data.table import read_folder
+from search.data.table import read_pictures
 from search.errors import DataError
 from search.store.entries import Store
 
@@ -36,7 +36,7 @@ def entries(store):
 
 
 def test_the_rows_are_the_pictures_in_the_order_of_the_table(folder, store):
-    data = read_folder(folder, RULE)
+    data = read_pictures(folder, RULE)
     pictures = decoded(data, 8, store)
     assert (pictures.shape, pictures.dtype) == ((200, 8, 8, 3), np.uint8)
     for row, path in enumerate(data.table["path"]):
@@ -44,14 +44,14 @@ def test_the_rows_are_the_pictures_in_the_order_of_the_table(folder, store):
 
 
 def test_the_array_is_mapped_from_disk_and_cannot_be_written(folder, store):
-    pictures = decoded(read_folder(folder, RULE), 8, store)
+    pictures = decoded(read_pictures(folder, RULE), 8, store)
     assert isinstance(pictures, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         pictures[0] = 0
 
 
 def test_a_second_call_decodes_nothing(folder, store):
-    data = read_folder(folder, RULE)
+    data = read_pictures(folder, RULE)
     calls = []
     first = decoded(data, 8, store, lambda done, n: calls.append((done, n)))
     assert calls[-1] == (200, 200)
@@ -59,15 +59,15 @@ def test_a_second_call_decodes_nothing(folder, store):
 
 
 def test_the_same_pictures_elsewhere_need_no_decoding(folder, store, tmp_path):
-    decoded(read_folder(folder, RULE), 8, store)
+    decoded(read_pictures(folder, RULE), 8, store)
     shutil.move(folder, tmp_path / "moved")
-    decoded(read_folder(tmp_path / "moved", RULE), 8, store, never)
+    decoded(read_pictures(tmp_path / "moved", RULE), 8, store, never)
 
 
 def test_every_size_and_every_table_has_its_own_array(folder, store, draw_picture):
-    data = read_folder(folder, RULE)
+    data = read_pictures(folder, RULE)
     draw_picture(folder / "cats" / "new.png", 7777)
-    more = read_folder(folder, RULE)
+    more = read_pictures(folder, RULE)
     assert len({arrays_key(data, 8), arrays_key(data, 9), arrays_key(more, 8)}) == 3
     assert decoded(data, 9, store).shape == (200, 9, 9, 3)
     assert decoded(more, 8, store).shape == (201, 8, 8, 3)
@@ -75,7 +75,7 @@ def test_every_size_and_every_table_has_its_own_array(folder, store, draw_pictur
 
 @pytest.mark.parametrize("change", ["changed", "cannot be read any more"])
 def test_a_picture_that_is_not_what_the_table_says_is_an_error_and_leaves_no_entry(folder, store, change):
-    data = read_folder(folder, RULE)
+    data = read_pictures(folder, RULE)
     if change == "changed":
         shutil.copy(folder / "cats" / "1.png", folder / "cats" / "0.png")
     else:
@@ -87,7 +87,7 @@ def test_a_picture_that_is_not_what_the_table_says_is_an_error_and_leaves_no_ent
 
 def test_an_array_that_the_disk_cannot_hold_is_refused(folder, store):
     with pytest.raises(DataError, match=r"need \d+ MB on disk; .* MB free; free some"):
-        decoded(read_folder(folder, RULE), 10_000_000, store)
+        decoded(read_pictures(folder, RULE), 10_000_000, store)
     assert entries(store) == []
 
 
@@ -97,10 +97,10 @@ SCRIPT = textwrap.dedent(
     from pathlib import Path
     from search.data.arrays import decoded
     from search.data.split import SplitRule
-    from search.data.table import read_folder
+    from search.data.table import read_pictures
     from search.store.entries import Store
 
-    data = read_folder(Path(sys.argv[1]), SplitRule(0.3, 0.2, seed=1))
+    data = read_pictures(Path(sys.argv[1]), SplitRule(0.3, 0.2, seed=1))
     calls = []
     def progress(done, n):
         calls.append(done)
@@ -127,7 +127,7 @@ def test_a_killed_builder_leaves_no_entry(folder, store):
     killed = process(folder, store, "die")
     killed.communicate(timeout=60)
     assert killed.returncode == -9
-    data = read_folder(folder, RULE)
+    data = read_pictures(folder, RULE)
     assert store.find("arrays", arrays_key(data, 8)) is None
     assert decoded(data, 8, store).shape == (200, 8, 8, 3)
 

@@ -12,7 +12,7 @@ from search.data.arrays import decoded
 from search.data.pictures import decode
 from search.data.sources import NAMED, find_source
 from search.data.split import SplitRule
-from search.data.table import read_folder
+from search.data.table import read_pictures
 from search.store.entries import Store
 
 # Contents, labels and splits at the default split rule; it must not change with a version of this program,
@@ -27,7 +27,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(photographs, store):
-    return read_folder(photographs, SplitRule(), store=store)
+    return read_pictures(photographs, SplitRule(), store=store)
 
 
 def test_all_photographs_are_read_and_validation_is_halved(data):
@@ -59,5 +59,5 @@ def test_the_archive_of_the_tutorial_gives_the_same_data_set(photographs, data, 
     body = file.getvalue()
     archive = replace(NAMED["cats_dogs"], address=serve(body), size_bytes=len(body))
     source = find_source("cats_dogs", None, tmp_path, {}, study_exists=False, named={"cats_dogs": archive})
-    assert (source.kind, source.folder) == ("download", tmp_path / "data" / "cats_dogs")
-    assert read_folder(source.folder, SplitRule()).fingerprint == data.fingerprint
+    assert (source.kind, source.place) == ("download", tmp_path / "data" / "cats_dogs")
+    assert read_pictures(source.place, SplitRule()).fingerprint == data.fingerprint

@@ -40,14 +40,14 @@ def test_a_given_folder_comes_first(home, elsewhere):
 def test_the_environment_comes_second(home, elsewhere):
     (home / "data" / "cats_dogs").mkdir(parents=True)
     source = find_source("cats_dogs", None, home, elsewhere, study_exists=False)
-    assert (source.kind, source.folder) == ("environment", Path(elsewhere["SEARCH_DATA"]) / "cats_dogs")
+    assert (source.kind, source.place) == ("environment", Path(elsewhere["SEARCH_DATA"]) / "cats_dogs")
 
 
 @pytest.mark.parametrize("env", [{}, {"SEARCH_DATA": ""}, {"SEARCH_DATA": "/nowhere"}])
 def test_an_earlier_download_comes_third(home, env):
     (home / "data" / "cats_dogs").mkdir(parents=True)
     source = find_source("cats_dogs", None, home, env, study_exists=True)
-    assert (source.kind, source.folder) == ("download", home / "data" / "cats_dogs")
+    assert (source.kind, source.place) == ("download", home / "data" / "cats_dogs")
 
 
 def test_the_download_comes_last(home, serve):
@@ -62,14 +62,14 @@ def test_the_download_comes_last(home, serve):
     assert source == Source(
         "cats_dogs", "download", home / "data" / "cats_dogs", f"downloaded from {address}"
     )
-    assert (source.folder / "train" / "cats" / "1.jpg").read_bytes() == b"cat"
+    assert (source.place / "train" / "cats" / "1.jpg").read_bytes() == b"cat"
     assert local_source("cats_dogs", None, home, {}, named=known).kind == "download"
 
 
 def test_without_any_connection_the_sample_stands_in_and_says_why(home):
     address = unreachable()
     source = find_source("cats_dogs", None, home, {}, study_exists=False, named=named(address))
-    assert (source.name, source.kind, source.folder) == (SAMPLE, "sample", home / "data" / "sample")
+    assert (source.name, source.kind, source.place) == (SAMPLE, "sample", home / "data" / "sample")
     assert source.reason.startswith(f"no connection to {address} (")
     assert "Connection refused" in source.reason
 

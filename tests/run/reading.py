@@ -12,7 +12,7 @@ def trials_of(home: Path, study: str = "small") -> list[optuna.trial.FrozenTrial
     return optuna.load_study(study_name=study, storage=f"sqlite:///{home / 'optuna.db'}").trials
 
 
-def table_of(home: Path) -> list[tuple[object, ...]]:
+def table_of(home: Path, study: str = "small") -> list[tuple[object, ...]]:
     """All that must be equal in two runs of one study; nothing that is a time."""
     return [
         (
@@ -23,7 +23,7 @@ def table_of(home: Path) -> list[tuple[object, ...]]:
             trial.intermediate_values,
             trial.user_attrs["config"],
         )
-        for trial in trials_of(home)
+        for trial in trials_of(home, study)
     ]
 
 

@@ -45,6 +45,16 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "a missing weights folder": (["--weights", "/nowhere"], "/nowhere is no folder"),
     "a home that is a file": (["--home", "/etc/hostname/x"], "cannot be written"),
     "a dry run that discards": (["--dry-run", "--fresh"], "give one of them"),
+    "an unknown recipe": (["--recipe", "feature_extractoin"], "did you mean feature_extraction"),
+    "a recipe with trials": (
+        ["--recipe", "feature_extraction", "--trials", "3"],
+        "runs one trial; leave --trials",
+    ),
+    "a recipe that is contradicted": (
+        ["--recipe", "feature_extraction", "--set", "fixed.head.epochs=2"],
+        "--set contradicts its head.epochs=10; leave that out",
+    ),
+    "a study that is to be registered": (["--register"], "always registered"),
     "an impossible range": (["--set", "free.dropout={float: [0.5, 0.1]}"], "low < high"),
 }
 

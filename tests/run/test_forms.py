@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from command import Command
 from mlflow import MlflowClient
-from reading import trials_of
+from reading import table_of, trials_of
 
 pytestmark = pytest.mark.slow
 
@@ -42,3 +42,15 @@ def test_auc_as_the_objective_is_maximised(command: Command) -> None:
     assert summary["best"]["number"] == best.number
     assert best.value == best.user_attrs["val_auc"] == max(best.intermediate_values.values())
     assert 0 < best.value <= 1
+
+
+def test_a_listing_of_the_same_pictures_gives_the_same_trials(command: Command, tmp_path: Path) -> None:
+    rows = [f"{path},{path.parent.name}" for path in sorted(command.data.glob("*/*"))]
+    listing = tmp_path / "pictures.csv"
+    listing.write_text("\n".join(["path,label", *rows]))
+    summary = command.summary("--trials", "3")
+    listed = replace(command, data=listing, home=tmp_path / "listed")
+    other = listed.summary("--trials", "3")
+    assert table_of(listed.home) == table_of(command.home)
+    assert other["data"]["fingerprint"] == summary["data"]["fingerprint"]
+    assert other["champion"]["test_loss"] == summary["champion"]["test_loss"]

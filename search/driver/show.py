@@ -1,0 +1,32 @@
+"""Show: what a study would do to its pictures, without training anything."""
+
+from pathlib import Path
+
+from search.data.table import DataSet
+from search.driver.request import Request
+from search.errors import UserError
+from search.executor.executor import InlineExecutor
+from search.recorder.figures import augmentation_sheet
+from search.training.worker import WorkerPlan
+
+STRENGTHS = (0.25, 0.5, 0.75, 1.0)
+N_DRAWS = 8
+
+
+def show_augmentation(request: Request, data: DataSet, path: Path) -> None:
+    """Draw one training picture at four strengths in eight draws each.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    space, options = request.file.space, request.options
+    plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
+    executor = InlineExecutor(plan, lambda stage, epoch, share: None)
+    px = space.config({"backbone": space.backbones[0]}).image_size
+    pictures = executor.submit("augmented", px, STRENGTHS, N_DRAWS).result()
+    try:
+        augmentation_sheet(path, pictures, STRENGTHS)
+    except OSError as error:
+        raise UserError(
+            f"--show-augment: {path} cannot be written ({error.strerror}); give another file."
+        ) from error

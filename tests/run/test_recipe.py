@@ -1,0 +1,50 @@
+"""One recipe alone, as a study of one trial."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from command import Command
+from mlflow import MlflowClient
+from reading import table_of, trials_of
+
+
+@pytest.mark.slow
+def test_a_recipe_alone_gives_the_trial_that_a_study_has_as_its_baseline(command: Command) -> None:
+    command.summary("--trials", "1")
+    alone = Command(command.space, command.data, command.home.parent / "alone")
+    recipe = str(command.space.with_name("short.yaml"))
+    summary = alone.summary("--recipe", recipe)
+    (trial,) = trials_of(alone.home, "short")
+    assert table_of(alone.home, "short") == table_of(command.home)
+    assert trial.user_attrs["recipe"] == "short"
+    assert summary["study"] == "short"
+    assert (summary["champion"]["version"], summary["champion"]["alias"]) == (None, None)
+    assert summary["champion"]["outcome"] == "not registered; --register does that"
+    client = MlflowClient(f"sqlite:///{alone.home / 'mlflow.db'}")
+    assert not client.search_registered_models()
+
+    done = alone.run("--recipe", recipe, "--register")
+    assert "champion short version 1: trial 0" in done.stdout, done.stderr
+    assert "recipe short" not in done.stdout
+    assert [model.name for model in client.search_registered_models()] == ["short"]
+    assert len(trials_of(alone.home, "short")) == 1
+
+
+def test_recipes_are_listed_at_once_with_a_line_each() -> None:
+    started = time.monotonic()
+    words = [sys.executable, "-m", "search.run", "--list-recipes"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert time.monotonic() - started < 2.0
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert names == sorted(names)
+    assert {"feature_extraction", "tutorial_tenth"} <= set(names)
+    assert all(len(line.split()) > 5 for line in done.stdout.splitlines()), json.dumps(done.stdout)
+
+
+def test_a_command_that_names_nothing_is_told_so() -> None:
+    done = subprocess.run([sys.executable, "-m", "search.run"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: Nothing says what to run; give --study NAME, or --recipe NAME.\n"
