@@ -1,7 +1,6 @@
 """Driver: the loop. It asks for a segment, has it done, records what came out, and decides."""
 
 import threading
-import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
@@ -30,7 +29,6 @@ class Driver:
         recorder: Records.
         view: Watches.
         metric: The study's objective.
-        deadline: When no segment may start any more, on `time.monotonic`'s clock; None for never.
         stop: Set from outside; the running segments are finished and stored, and no other starts.
         limits: Says whether a point may be trained.
         kept: Pins the checkpoints of trials that may go on.
@@ -43,13 +41,12 @@ class Driver:
         recorder: Records,
         view: View,
         metric: str,
-        deadline: float | None,
         stop: threading.Event,
         limits: Limits,
         kept: Kept,
     ) -> None:
         self._scheduler, self._executor, self._recorder, self._view = scheduler, executor, recorder, view
-        self._metric, self._deadline, self._stop, self._limits = metric, deadline, stop, limits
+        self._metric, self._stop, self._limits = metric, stop, limits
         self._kept = kept
         self._waiting: deque[Trial] = deque()
         self._busy: dict[Future[SegmentResult], Trial] = {}
@@ -87,8 +84,7 @@ class Driver:
             self._busy[self._executor.submit("run", segment)] = trial
 
     def _closing(self) -> bool:
-        is_late = self._deadline is not None and time.monotonic() >= self._deadline
-        return self._stop.is_set() or is_late or self._scheduler.is_spent()
+        return self._stop.is_set() or self._scheduler.is_spent()
 
     def _take_up(self) -> bool:
         """Take up what the scheduler says, False where that is nothing; what is too large ends at once."""

@@ -1,7 +1,7 @@
 """Finalists: the best few trials run again on fresh seeds after the search."""
 
 import threading
-import time
+from collections.abc import Callable
 
 from search.config.space import Space
 from search.driver.driver import Driver
@@ -10,8 +10,7 @@ from search.driver.limits import Limits
 from search.driver.view import View
 from search.executor.executor import Executor
 from search.recorder.recorder import Recorder
-from search.scheduler.race import Race, RaceResult
-from search.scheduler.ranking import best_of
+from search.scheduler.race import Race, RaceResult, field
 from search.scheduler.scheduler import Scheduler
 
 
@@ -21,7 +20,7 @@ def race_finalists(
     executor: Executor,
     recorder: Recorder,
     view: View,
-    deadline: float | None,
+    seconds_left: Callable[[], float] | None,
     stop: threading.Event,
     limits: Limits,
     kept: Kept,
@@ -34,22 +33,21 @@ def race_finalists(
         executor: Does the work.
         recorder: Records.
         view: Watches.
-        deadline: When no segment may start any more, on `time.monotonic`'s clock; None for never.
+        seconds_left: Tells how much of the study's time is left; None where it has no limit.
         stop: Set from outside.
         limits: Say what may be trained.
         kept: Pins checkpoints.
 
     Returns:
-        How it ended; None where there was no finalist, no run came to its end, or it was stopped.
+        How it ended; None where there was no finalist or no time, no run came to its end, or it was stopped.
     """
     metric = space.objective.metric
-    few = list(best_of(scheduler.trials, space.finalists.k, metric))
+    few = field(scheduler, space.finalists.k, metric, seconds_left)
     if not few:
         return None
     view.say(f"finalists on fresh seeds: trials {', '.join(str(trial.number) for trial in few)}")
-    left = None if deadline is None else lambda: deadline - time.monotonic()
-    race = Race(scheduler, few, space.finalists.seeds, metric, left)
-    Driver(race, executor, recorder, view, metric, deadline, stop, limits, kept).run()
+    race = Race(scheduler, few, space.finalists.seeds, metric, seconds_left)
+    Driver(race, executor, recorder, view, metric, stop, limits, kept).run()
     _end_open_runs(race, recorder, view, "the study was stopped" if stop.is_set() else "time was up", metric)
     result = None if stop.is_set() else race.result()
     if result is not None:

@@ -126,7 +126,7 @@ class _Finish:
     def _history(self, trial: Trial) -> list[Epoch]:
         """All epochs of a trial with all their metrics, from the store."""
         epochs = []
-        for stage in trial.config.stages:
+        for stage in (stage for stage in trial.config.stages if trial.epochs[stage]):
             segment = self._scheduler.segment_from_start(trial, stage)
             epochs += self._executor.submit("run", segment).result().epochs
         return epochs
@@ -156,6 +156,8 @@ class _Finish:
         return image_set(self._data, trial.config.image_size, draw_seed, self._store).images_of(split)
 
     def _register(self, trial: Trial, test: Score, baselines: list[Baseline]) -> Champion:
+        if not self._request.options.register:
+            return Champion(trial, test, None, None, "not registered; --register does that")
         try:
             return self._registered(trial, test, baselines)
         except TrackingError as error:
@@ -231,7 +233,7 @@ def finish(
     Where finalists ran on fresh seeds, the champion is the best run of the winner.
 
     Returns:
-        None where no trial is complete.
+        None where there is no trial to choose.
     """
     best = race.best_run(request.file.space.objective.metric) if race else scheduler.best()
     if best is None:

@@ -11,9 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from search import __version__
-from search.config.space import Space
 from search.data.split import SPLITS, SplitRule
-from search.data.table import DataSet, read_folder
+from search.data.table import DataSet, read_pictures
 from search.data.threads import Progress
 from search.driver.driver import Driver
 from search.driver.finalists import race_finalists
@@ -47,8 +46,8 @@ class Outcome:
 
     Attributes:
         trials: All trials of the study.
-        best: The complete trial with the best value; None where no trial is complete.
-        results: Champion and baselines; None where no trial is complete or the run was stopped.
+        best: The trial with the best value; None where none has an epoch.
+        results: Champion and baselines; None where there is no trial to choose, or the run was stopped.
         stopped: Whether the user stopped it.
         seconds: Wall time of this run.
         waiting: Records that MLflow has not taken yet.
@@ -82,13 +81,13 @@ def read_data(request: Request, store: Store, progress: Progress | None) -> Data
     if source.kind == "sample":
         from search.data.sample import draw_sample
 
-        draw_sample(source.folder)
+        draw_sample(source.place)
     split = space.data.split
-    data = read_folder(
-        source.folder,
+    data = read_pictures(
+        source.place,
         SplitRule(split.validation, split.test, split.seed),
         name=source.name,
-        source="sample" if source.kind == "sample" else str(source.folder),
+        source="sample" if source.kind == "sample" else str(source.place),
         store=store,
         progress=progress,
     )
@@ -171,8 +170,9 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     most_head = request.most_head_epochs
     study.hold_to({"space": space.digest(), "pictures": data.fingerprint, "most head epochs": most_head})
     request.study_file.write(space, data.fingerprint, sizes(data))
-    search_until, deadline = _deadlines(space, started)
-    scheduler = _scheduler(request, study, search_until)
+    deadline = None if space.budget.timeout_s is None else started + space.budget.timeout_s
+    left = None if deadline is None else lambda: deadline - time.monotonic()
+    scheduler = _scheduler(request, study, left, len(data.indices("train")))
     with open_view(scheduler.trials, deadline) as view:
         plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
         store = Store(plan.store, space.reuse.limit_bytes)
@@ -187,10 +187,10 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
         tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
         recorder = Recorder(study, tracking, tags)
         metric = space.objective.metric
-        Driver(scheduler, executor, recorder, view, metric, search_until, stop, limits, kept).run()
+        Driver(scheduler, executor, recorder, view, metric, stop, limits, kept).run()
         race = None
         if not stop.is_set():
-            race = race_finalists(space, scheduler, executor, recorder, view, deadline, stop, limits, kept)
+            race = race_finalists(space, scheduler, executor, recorder, view, left, stop, limits, kept)
         stopped = stop.is_set()
         results = None if stopped else finish(request, data, scheduler, executor, tracking, view, race)
         if results is not None:
@@ -198,7 +198,10 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     programs = executor.submit("compiled").result()
     executor.close()
     store_bytes = sum(store.sizes().values())
-    return _close(tracking, scheduler, results, stopped, started, programs, store_bytes)
+    outcome = _close(tracking, scheduler, results, stopped, started, programs, store_bytes)
+    found = {trial.number: tracking.run_id(trial.key) for trial in scheduler.trials if trial.run_id is None}
+    study.note_late_runs({number: run_id for number, run_id in found.items() if run_id is not None})
+    return outcome
 
 
 def _still_wanted(scheduler: Scheduler, metric: str) -> list[Trial]:
@@ -219,15 +222,6 @@ def _undone_unless_legal(request: Request, scheduler: Scheduler) -> Iterator[Non
         raise
 
 
-def _deadlines(space: Space, started: float) -> tuple[float | None, float | None]:
-    """Give when the search ends and when the finalists do, on `time.monotonic`'s clock; None for never."""
-    timeout_s, finalists = space.budget.timeout_s, space.finalists
-    if timeout_s is None:
-        return None, None
-    kept_s = timeout_s * finalists.time_share if finalists.k else 0.0
-    return started + timeout_s - kept_s, started + timeout_s
-
-
 def _check_networks(request: Request, executor: Executor) -> None:
     """Build what only a built network can tell to be wrong: a layer's name, a file of weights.
 
@@ -245,11 +239,12 @@ def _check_networks(request: Request, executor: Executor) -> None:
             executor.submit("check", config).result()
 
 
-def _scheduler(request: Request, study: StoredStudy, deadline: float | None) -> Scheduler:
+def _scheduler(
+    request: Request, study: StoredStudy, left: Callable[[], float] | None, n_pictures: int
+) -> Scheduler:
     space, most_head = request.file.space, request.most_head_epochs
-    left = None if deadline is None else lambda: deadline - time.monotonic()
     trials, most = study.trials(most_head), space.budget.trials
-    return Scheduler(space, request.recipes, trials, most, most_head, study.uid, left)
+    return Scheduler(space, request.recipes, trials, most, most_head, study.uid, left, n_pictures)
 
 
 def _tracking(request: Request, data: DataSet, study: StoredStudy) -> Tracking:

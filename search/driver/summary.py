@@ -28,7 +28,7 @@ def summary(request: Request, data: DataSet, outcome: Outcome) -> dict[str, Any]
             "quarantined": [{"path": item.path, "reason": item.reason} for item in data.quarantined],
         },
         "trials": {state: states[state] for state in ("complete", "pruned", "failed", "paused", "running")},
-        "best": _best(outcome.best) if outcome.best else None,
+        "best": _best(outcome.best, request.file.space.objective.metric) if outcome.best else None,
         "champion": _champion(request, outcome),
         "finalists": _finalists(request, outcome),
         "baselines": _baselines(outcome),
@@ -42,9 +42,8 @@ def summary(request: Request, data: DataSet, outcome: Outcome) -> dict[str, Any]
     }
 
 
-def _best(trial: Trial) -> dict[str, Any]:
-    assert trial.outcome is not None, "a complete trial has an outcome"
-    metrics = trial.outcome.metrics
+def _best(trial: Trial, metric: str) -> dict[str, Any]:
+    metrics = trial.best_metrics(metric)
     return {
         "number": trial.number,
         "recipe": trial.proposal.recipe,
@@ -94,6 +93,7 @@ def _baselines(outcome: Outcome) -> list[dict[str, Any]]:
         rows.append(
             {
                 "recipe": trial.proposal.recipe,
+                "number": trial.number,
                 "state": trial.state,
                 "val_loss": metrics.get("val_loss"),
                 "val_accuracy": metrics.get("val_accuracy"),
@@ -109,7 +109,7 @@ def _baselines(outcome: Outcome) -> list[dict[str, Any]]:
 def summary_text(request: Request, found: dict[str, Any]) -> str:
     """Write a summary for people, with the commands that show more."""
     parts = [_counts_text(found)]
-    parts += _best_text(found) if found["best"] else ["No trial is complete, so there is no champion."]
+    parts += _best_text(found) if found["best"] else ["No trial has an epoch, so there is no champion."]
     parts += [f"left out: {item['recipe']} ({item['reason']})" for item in found["left_out"]]
     parts += found["tracking"]["problems"]
     if found["tracking"]["waiting"]:
@@ -134,7 +134,9 @@ def _best_text(found: dict[str, Any]) -> list[str]:
     best, champion = found["best"], found["champion"]
     lines = [f"best trial {best['number']}: {_validation_text(best)}", f"  {_settings(best['params'])}"]
     lines += _finalists_text(found["finalists"]) if found["finalists"] else []
-    lines += [_baseline_text(row) for row in found["baselines"]]
+    # of a recipe that is the best trial itself all is said
+    others = [row for row in found["baselines"] if row["number"] != best["number"] or found["finalists"]]
+    lines += [_baseline_text(row) for row in others]
     return lines + (_champion_text(champion, best) if champion else [])
 
 

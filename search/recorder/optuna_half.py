@@ -49,6 +49,9 @@ class StoredStudy:
             self._storage = _open(url)
             self._study = _open_study(self._storage, space)
             self.uid = str(self._study.user_attrs["uid"])
+            self._study_id = self._storage.get_study_id_from_name(space.study)
+        # each costs a handful of queries to make, of which an epoch would need several
+        self._handles: dict[int, optuna.Trial] = {}
 
     def hold_to(self, facts: Mapping[str, str | int]) -> None:
         """Note what must be the same at every start, and refuse a start at which it is not.
@@ -79,9 +82,11 @@ class StoredStudy:
         Args:
             most_head: The most epochs of stage 1 in this study, for the meaning of a step.
         """
-        return [
-            read_trial(frozen, most_head, self._metric) for frozen in self._study.get_trials(deepcopy=False)
-        ]
+        late = self._late_runs()
+        found = [read_trial(one, most_head, self._metric) for one in self._study.get_trials(deepcopy=False)]
+        for trial in found:
+            trial.run_id = trial.run_id or late.get(str(trial.number))
+        return found
 
     def add(self, proposal: Proposal) -> Trial:
         """Store a trial whole, in one transaction, so that a kill leaves none that is half asked."""
@@ -134,6 +139,13 @@ class StoredStudy:
         value = trial.value(self._metric) if trial.state == "complete" else None
         self._study.tell(trial.number, value, state=OPTUNA_STATES[trial.state])
         trial.is_open = False
+        self._handles.pop(trial.number, None)
+
+    def note_late_runs(self, run_ids: Mapping[int, str]) -> None:
+        """Keep with the study the runs of trials that were closed before they were known, by number."""
+        if run_ids:
+            known = {str(number): run_id for number, run_id in run_ids.items()}
+            self._study.set_user_attr("late_mlflow_run_ids", {**self._late_runs(), **known})
 
     def sizes(self) -> dict[str, Size]:
         """Give the sizes of networks that were measured, by network."""
@@ -171,18 +183,20 @@ class StoredStudy:
         self._study.set_user_attr("finalists", rows)
         self._study.set_user_attr("finalists_luck", result.luck)
 
+    def _late_runs(self) -> dict[str, str]:
+        found: dict[str, str] = self._study.user_attrs.get("late_mlflow_run_ids", {})
+        return found
+
     def _set(self, trial: Trial, facts: Mapping[str, Any]) -> None:
         handle = self._handle(trial)
         for name, value in facts.items():
             handle.set_user_attr(name, value)
 
-    @property
-    def _study_id(self) -> int:
-        return self._storage.get_study_id_from_name(self._study.study_name)
-
     def _handle(self, trial: Trial) -> optuna.Trial:
-        found = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
-        return optuna.Trial(self._study, found)
+        if trial.number not in self._handles:
+            found = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, trial.number)
+            self._handles[trial.number] = optuna.Trial(self._study, found)
+        return self._handles[trial.number]
 
 
 def check_database(url: str, study: str) -> bool:

@@ -52,8 +52,12 @@ class Spool:
         """Say how many records are not yet sent."""
         return self._n_waiting
 
-    def append(self, record: Mapping[str, object]) -> None:
-        """Store one record; it is on disk when this returns.
+    def append(self, record: Mapping[str, object], durable: bool = True) -> None:
+        """Store one record. When this returns it outlives this process.
+
+        Args:
+            record: The record.
+            durable: Whether it and all before it outlive the machine as well, which flushes the disk.
 
         Raises:
             ValueError: A number in it is NaN or infinite.
@@ -63,7 +67,7 @@ class Spool:
         with self._lock:
             size = self._size()
             try:
-                self._write(line)
+                self._write(line, durable)
             except OSError:
                 self._cut(size)
                 raise
@@ -118,10 +122,11 @@ class Spool:
                 self._place_of_sent.unlink(missing_ok=True)
             self._file.close()
 
-    def _write(self, line: bytes) -> None:
+    def _write(self, line: bytes, durable: bool) -> None:
         if self._file.write(line) != len(line):
             raise OSError(f"{self.path}: the disk took only a part of a record")
-        os.fsync(self._file.fileno())
+        if durable:
+            os.fsync(self._file.fileno())
 
     def _size(self) -> int:
         return os.fstat(self._file.fileno()).st_size

@@ -227,7 +227,8 @@ class Tracking:
 
     def _put(self, record: Mapping[str, object]) -> None:
         try:
-            self._spool.append(record)
+            # what precedes a trial's end is told again when the trial is taken up again
+            self._spool.append(record, durable=record["kind"] == "end")
         except OSError as error:
             self._note(f"A record for MLflow is lost: {str(self._spool.path)!r} cannot be written: {error}.")
             return

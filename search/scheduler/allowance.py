@@ -63,9 +63,10 @@ class Allowance:
             return False
         return self._seconds_left is None or self.seconds_of(work) <= self._seconds_left()
 
-    def has_epochs(self, trials: Sequence[Trial]) -> bool:
-        """Tell whether the trials so far have left an epoch."""
-        return self._most_epochs is None or _epochs_run(trials) < self._most_epochs
+    def is_spent(self, trials: Sequence[Trial]) -> bool:
+        """Tell whether the trials so far have left no epoch or no time."""
+        has_epochs = self._most_epochs is None or _epochs_run(trials) < self._most_epochs
+        return not has_epochs or (self._seconds_left is not None and self._seconds_left() <= 0)
 
     def _seconds_an_epoch(self, part: Work) -> float:
         known = (self._seconds[kind] for kind in _kinds(part.config, part.stage))

@@ -4,12 +4,15 @@ A trial that is the best of many is in part the luckiest one. On fresh seeds the
 order and dropout are renewed.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from statistics import mean, stdev
 from typing import Literal
 
 from search.scheduler.judge import Verdict
+from search.scheduler.ranking import best_of
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Proposal, Trial
 from search.training.segment import Epoch, Segment, better
@@ -71,13 +74,29 @@ class RaceResult:
         return best
 
 
+def field(
+    scheduler: Scheduler, most: int, metric: str, seconds_left: Callable[[], float] | None
+) -> list[Trial]:
+    """Choose the finalists: the best few, fewer where there is no time to run each of them once.
+
+    Returns:
+        The trials, the best one first; none where there is no time for two, or for one if no more are wanted.
+    """
+    best = list(best_of(scheduler.trials, most, metric))
+    if seconds_left is None:
+        return best
+    ends = accumulate(scheduler.seconds_to_run(trial) for trial in best)
+    few = best[: bisect_right(list(ends), seconds_left())]
+    return few if len(few) >= min(2, most) else []
+
+
 class Race:
     """Decides which finalist runs on which seed; the driver runs it like a study.
 
     Finalists take turns, a seed each. One stops that can no longer have the best mean, judged generously: its
     missing runs count as the best value of the whole study, against the mean of the leader whose missing runs
     count as its worst. A run that fails takes its finalist out. A seed is begun only where there is time for
-    all that are still in, judged by what their trials took.
+    all that are still in, judged by the seconds that such epochs took.
 
     Args:
         scheduler: Knows the study, its segments and its steps.
@@ -145,8 +164,8 @@ class Race:
         return self._scheduler.steps(trial, epoch)
 
     def is_spent(self) -> bool:
-        """Tell whether a budget is spent; a race has none but its time."""
-        return False
+        """Tell whether time is up; a race has no other budget."""
+        return self._seconds_left is not None and self._seconds_left() <= 0
 
     def result(self) -> RaceResult | None:
         """Rank the finalists by the mean over runs on the same seeds; those that were stopped come last.
@@ -175,7 +194,7 @@ class Race:
 
     def _has_time(self, waiting: Sequence[Trial]) -> bool:
         """Tell whether there is time for a run of each."""
-        seconds = sum(finalist.outcome.seconds for finalist in waiting if finalist.outcome)
+        seconds = sum(self._scheduler.seconds_to_run(finalist) for finalist in waiting)
         return self._seconds_left is None or seconds <= self._seconds_left()
 
     def _seeds(self, finalist: Trial) -> set[int]:

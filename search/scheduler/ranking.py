@@ -10,13 +10,15 @@ BEST_FEW = 3
 
 
 def best_of(trials: Sequence[Trial], most: int, metric: str) -> Iterator[Trial]:
-    """Give the best complete trials, the best one first, equals by number; recipes among them.
+    """Give the best trials, the best one first, equals by number; recipes among them.
 
-    Of trials with the same settings, which have the same value, only the first one.
+    One that is paused, or that the end of the budget stopped, counts with what it has come to; one that was
+    pruned or failed does not. Of trials with the same settings only the best one.
     """
-    complete = [trial for trial in trials if trial.state == "complete"]
     sign = 1.0 if metric.endswith("loss") else -1.0
-    ranked = sorted(complete, key=lambda trial: sign * (trial.value(metric) or 0.0))
+    known = [(trial.value(metric), trial) for trial in trials if trial.is_in]
+    places = [(sign * value, trial) for value, trial in known if value is not None]
+    ranked = [trial for _, trial in sorted(places, key=lambda place: place[0])]
     yield from islice(_once_each(ranked), most)
 
 

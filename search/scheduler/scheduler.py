@@ -38,11 +38,12 @@ class Scheduler:
         verdict.state is "pruned": `trial.end("pruned", verdict.reason, metric)` and `scheduler.end(trial)`
 
     After each epoch `trial.count(epoch, ran)` says whether it was trained or taken from the store, which
-    counts for `budget.epochs`; no segment starts once `scheduler.is_spent()`.
+    counts for the budget of epochs; no segment starts once `scheduler.is_spent()`. A trial that is running
+    then stays so, and a later start takes it up again.
 
     A trial that is lost gets `trial.end("failed", reason, metric)` and `scheduler.end(trial)`. Segments are
     one epoch long; several trials may run at once. `scheduler.trials` are all trials, `scheduler.best()` the
-    best complete one.
+    best one.
 
     Args:
         space: The search space.
@@ -52,7 +53,9 @@ class Scheduler:
             None for no limit.
         most_head: The most epochs of stage 1 in this study, if recipes that are left out count as well.
         study_uid: What tells this study from all others.
-        seconds_left: Tells how much of the study's time is left; None where it has no limit.
+        seconds_left: Tells how much of the study's time is left, finalists included; None where it has no
+            limit.
+        n_pictures: How many pictures an epoch trains on, for `budget.picture_passes`.
     """
 
     def __init__(
@@ -64,13 +67,15 @@ class Scheduler:
         most_head: int | None = None,
         study_uid: str = "",
         seconds_left: Callable[[], float] | None = None,
+        n_pictures: int = 1,
     ) -> None:
         self.trials: list[Trial] = []
         self.most_head = most_head or most_head_epochs(space, recipes.values())
         self._space, self._recipes, self._most_trials = space, recipes, most_trials
         self._metric, self._study_uid = space.objective.metric, study_uid
         self._asking = Asking(space, self.most_head)
-        self._allowance = Allowance(space.budget.epochs, seconds_left)
+        left = None if seconds_left is None else lambda: seconds_left() - self._reserve_s()
+        self._allowance = Allowance(space.budget.most_epochs(n_pictures), left)
         # whether the last proposal was withheld since there is not enough left for it
         self._is_too_late = False
         self._judge: Judge = (
@@ -89,11 +94,20 @@ class Scheduler:
         self._is_too_late = False
         found = self._promoted() or self._affordable(self.propose())
         # where no new trial can start, the best ones go on to their ends
-        return found or self._promoted()
+        return found or self._promoted() or self._leading()
 
     def is_spent(self) -> bool:
-        """Tell whether the study has trained all the epochs that it may."""
-        return not self._allowance.has_epochs(self.trials)
+        """Tell whether the search has trained all the epochs that it may, or its time is up.
+
+        Of the time it leaves the finalists their share (`finalists.time_share`), if two can run in that.
+        """
+        return self._allowance.is_spent(self.trials)
+
+    def seconds_to_run(self, trial: Trial) -> float:
+        """Estimate what all epochs of a trial take, by the seconds measured so far, else by what it took."""
+        stages = trial.config.stages
+        found = self._allowance.seconds_of(Work(trial.config, s, trial.config.epochs(s)) for s in stages)
+        return found or (trial.outcome.seconds if trial.outcome else 0.0)
 
     def propose(self) -> Proposal | None:
         """Propose the next new trial; recipes come first, then the points at which the search begins.
@@ -157,8 +171,8 @@ class Scheduler:
 
     def unwanted(self) -> list[Trial]:
         """Give the complete trials whose weights nobody asks for: neither a recipe nor of the best few."""
-        best = {trial.number for trial in best_of(self.trials, BEST_FEW, self._metric)}
-        complete = (trial for trial in self.trials if trial.state == "complete")
+        complete = [trial for trial in self.trials if trial.state == "complete"]
+        best = {trial.number for trial in best_of(complete, BEST_FEW, self._metric)}
         return [trial for trial in complete if trial.number not in best and not trial.proposal.recipe]
 
     def steps(self, trial: Trial, epoch: Epoch) -> list[int]:
@@ -166,14 +180,17 @@ class Scheduler:
         return steps_of(trial, epoch, self._metric, self.most_head)
 
     def best(self) -> Trial | None:
-        """Give the complete trial with the best value, the first one of equals."""
-        complete = [trial for trial in self.trials if trial.state == "complete"]
-        best: Trial | None = None
-        for trial in complete:
-            value = trial.value(self._metric)
-            if value is not None and better(self._metric, value, best.value(self._metric) if best else None):
-                best = trial
-        return best
+        """Give the trial with the best value, the first one of equals; None before the first epoch."""
+        return next(best_of(self.trials, 1, self._metric), None)
+
+    def _reserve_s(self) -> float:
+        """Give the seconds that the search leaves its finalists."""
+        timeout_s, finalists = self._space.budget.timeout_s, self._space.finalists
+        few = min(2, finalists.k)
+        best = list(best_of(self.trials, few, self._metric))
+        share_s = (timeout_s or 0.0) * finalists.time_share
+        is_enough = sum(self.seconds_to_run(trial) for trial in best) <= share_s
+        return share_s if few and len(best) == few and is_enough else 0.0
 
     def _has_gone_on(self, trial: Trial, epoch: Epoch) -> bool:
         """Tell whether the trial of a dead driver got past this epoch, which another one now replays.
@@ -225,6 +242,12 @@ class Scheduler:
             if able:
                 return self._taken_up(*able[0])
         return None
+
+    def _leading(self) -> Trial | Proposal | None:
+        """Take up the leading one though it cannot come to its end, where none has: its best epoch counts."""
+        is_needed = self._allowance.is_limited and all(trial.state != "complete" for trial in self.trials)
+        leader = self._judge.leader() if is_needed else None
+        return self._taken_up(leader, "rank") if leader else None
 
     def _to_next_rung(self, trial: Trial) -> Work:
         return Work(trial.config, "tune", epochs_left(rungs_of(self._space.pruner), trial)[0])

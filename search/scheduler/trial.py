@@ -114,6 +114,11 @@ class Trial:
         return self.proposal.config
 
     @property
+    def is_in(self) -> bool:
+        """Whether it may be the best one: it came to its end, or only the budget keeps it from that."""
+        return self.closed or self.state in ("running", "paused", "complete")
+
+    @property
     def key(self) -> int | str:
         """What it is known by: its number, or `7/2` where it runs trial 7 again on the second fresh seed."""
         replicate = self.proposal.replicate
@@ -136,6 +141,12 @@ class Trial:
                 if best is None or better(metric, epoch.metrics[metric], best.metrics[metric]):
                     best = epoch
         return best
+
+    def best_metrics(self, metric: str) -> Mapping[str, float]:
+        """Give all metrics of its best epoch, of which it has one."""
+        best = self.outcome or self.best_epoch(metric)
+        assert best is not None, "a trial that is shown has an epoch"
+        return best.metrics
 
     def value(self, metric: str) -> float | None:
         """Give the trial's value: the best objective over both stages."""

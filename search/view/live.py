@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config.trial_config import Stage
+from search.scheduler.ranking import best_of
 from search.scheduler.trial import Trial
-from search.training.segment import Epoch, better
+from search.training.segment import Epoch
 from search.view.lines import duration_text, settings_text
 
 # Rows of the table: what a terminal of 24 lines can show beside the rest.
@@ -130,13 +131,7 @@ class LiveView:
         return [f"about {duration_text(a_trial * (self._most_trials - done))} left"]
 
     def _best(self) -> Trial | None:
-        best: Trial | None = None
-        for trial in self._searched():
-            value = trial.value(self._metric)
-            if trial.state == "complete" and value is not None:
-                so_far = best.value(self._metric) if best else None
-                best = trial if better(self._metric, value, so_far) else best
-        return best
+        return next(best_of(self._searched(), 1, self._metric), None)
 
     def _searched(self) -> list[Trial]:
         """The trials of the study, without the runs on fresh seeds."""

@@ -13,7 +13,7 @@ from search.config.read import read_space
 from search.data.image_set import image_set
 from search.data.sample import draw_sample
 from search.data.split import SplitRule
-from search.data.table import DataSet, read_folder
+from search.data.table import DataSet, read_pictures
 from search.errors import DataError, SpaceError
 from search.model.backbones import BACKBONES
 from search.model.weights import SHAPES_FILE
@@ -62,7 +62,7 @@ def table_in(place: Path) -> dict[str, Any]:
 
 
 def data_of(folder: Path) -> DataSet:
-    return some_pictures(read_folder(folder, SplitRule()), 16)
+    return some_pictures(read_pictures(folder, SplitRule()), 16)
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_a_grid_of_too_many_points_is_refused(space: Path) -> None:
 
 
 def test_some_pictures_are_those_with_the_lowest_contents_of_each_class(folder: Path) -> None:
-    whole, some = read_folder(folder, SplitRule()), data_of(folder)
+    whole, some = read_pictures(folder, SplitRule()), data_of(folder)
     for label in whole.classes:
         there = whole.table[(whole.table["split"] == "train") & (whole.table["label"] == label)]
         kept = some.table[(some.table["split"] == "train") & (some.table["label"] == label)]
@@ -150,4 +150,4 @@ def test_some_pictures_are_those_with_the_lowest_contents_of_each_class(folder: 
 
 def test_more_pictures_than_there_are_are_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="--pictures asks for 1000 training pictures a class"):
-        some_pictures(read_folder(folder, SplitRule()), 2000)
+        some_pictures(read_pictures(folder, SplitRule()), 2000)

@@ -483,3 +483,19 @@ def test_the_dashboard_can_read_while_the_driver_writes(tmp_path: Path) -> None:
     StoredStudy(f"sqlite:///{path}", _space()).add(_proposal())
     with sqlite3.connect(path) as connection:
         assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
+
+
+def test_a_run_that_was_known_too_late_for_its_trial_is_kept_with_the_study(url: str) -> None:
+    study = StoredStudy(url, _space())
+    first, second = (study.add(_proposal(**{"dropout": dropout})) for dropout in (0.1, 0.2))
+    for trial, run_id in ((first, None), (second, "b" * 32)):
+        trial.run_id = run_id
+        trial.end("failed", "its loss is NaN", "val_loss")
+        study.end(trial)
+        study.close(trial)
+    assert [trial.run_id for trial in StoredStudy(url, _space()).trials(MOST_HEAD)] == [None, "b" * 32]
+    study.note_late_runs({})
+    study.note_late_runs({first.number: "a" * 32})
+    study.note_late_runs({second.number: "c" * 32})
+    # what the trial itself holds goes first
+    assert [trial.run_id for trial in StoredStudy(url, _space()).trials(MOST_HEAD)] == ["a" * 32, "b" * 32]

@@ -8,6 +8,7 @@ import pytest
 from search.config.space import Space
 from search.config.trial_config import Stage
 from search.scheduler.allowance import Allowance, Work
+from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Proposal, Trial
 from search.training.segment import Epoch
 
@@ -91,6 +92,26 @@ def test_time_is_kept_to_bring_the_best_trial_to_its_end(space: Space, fake_stud
         assert not any(trial.state == "running" for trial in study.trials), time_s
 
 
+def test_with_too_little_time_for_any_the_leading_trial_goes_as_far_as_it_comes(
+    space: Space, fake_study: Any
+) -> None:
+    # a whole trial takes 6 s; the second head was begun before anything was known of stage 2
+    study = fake_study(space, by_number, time_s=5.0).run()
+    assert [trial.state for trial in study.trials] == ["running", "paused"]
+    assert study.time_s == 0.0
+    assert study.scheduler.best() is study.trials[0]
+
+
+def test_the_finalists_are_left_their_time_where_two_can_run(make_space: MakeSpace, fake_study: Any) -> None:
+    for time_share, left_s in ((0.25, 15.0), (0.15, 0.0)):
+        # a trial takes 6 s
+        space = make_space(
+            FREE, FIXED, pruner="none", budget={"timeout": "60s"}, finalists={"time_share": time_share}
+        )
+        study = fake_study(space, by_number, time_s=60.0).run()
+        assert study.time_s == left_s, time_share
+
+
 def test_epochs_are_kept_to_bring_the_best_trial_to_its_end(make_space: MakeSpace, fake_study: Any) -> None:
     for most in range(6, 30):
         space = make_space(FREE, FIXED, pruner=PROMOTE, budget={"epochs": most})
@@ -100,6 +121,21 @@ def test_epochs_are_kept_to_bring_the_best_trial_to_its_end(make_space: MakeSpac
         assert study.trials[0].state == "complete"
         broken = fake_study(space, by_number).run(most // 2).restarted().run()
         assert broken.table() == study.table()
+
+
+def test_picture_passes_are_epochs_times_pictures(make_space: MakeSpace) -> None:
+    def most(n_pictures: int, **budget: int) -> int | None:
+        return make_space(FREE, FIXED, budget=budget).budget.most_epochs(n_pictures)
+
+    assert most(100) is None
+    assert most(100, picture_passes=999) == 9
+    assert most(1000, picture_passes=999) == 0
+    assert most(100, picture_passes=999, epochs=5) == 5
+    space = make_space(FREE, FIXED, pruner="none", budget={"picture_passes": 900})
+    scheduler = Scheduler(space, {}, [], 9, n_pictures=100)
+    assert not scheduler.is_spent()
+    scheduler.begin(Trial(0, Proposal(space.config({}), {}, {}), 0, epochs_run=9))
+    assert scheduler.is_spent()
 
 
 def test_a_running_trial_stays_running_where_the_epochs_are_spent(

@@ -146,15 +146,16 @@ def test_a_good_head_does_not_keep_a_stage_2_alive_that_ruins_it(study_of: Any) 
 
     ruined = study.trials[0]
     assert place(ruined) == "paused tune 1"
-    assert ruined.value("val_loss") == 0.01
-    assert study.scheduler.best().number == 4
+    assert [trial.number for trial in study.trials if trial.state == "complete"] == [4]
+    # what it had come to before counts all the same: its head is the best model of all
+    assert study.scheduler.best() is ruined
 
 
 def test_a_weak_head_that_is_promoted_as_a_long_shot_can_win(study_of: Any) -> None:
     def crossing(trial: Trial, stage: Stage, epoch: int) -> float:
         """The worst heads give the best models."""
         is_weak = trial.number % 3 == 2
-        return trial.number / 1000 + (0.9 if is_weak == (stage == "head") else 0.3)
+        return trial.number / 1000 + (0.9 if is_weak == (stage == "head") else 0.2 if is_weak else 0.3)
 
     study = study_of(crossing, 30, {"long_shot_every": 3}).run()
     shots = [trial for trial in study.trials if trial.promotions[:1] == ["long shot"]]

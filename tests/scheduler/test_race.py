@@ -7,7 +7,7 @@ import pytest
 
 from search.config.space import Space
 from search.config.trial_config import Stage
-from search.scheduler.race import Race
+from search.scheduler.race import Race, field
 from search.scheduler.ranking import best_of
 from search.scheduler.trial import Trial
 
@@ -59,10 +59,29 @@ def race_of(study: Any, k: int = 3, n_seeds: int = 3, seconds_left: Any = None) 
     return Race(study.scheduler, few, n_seeds, METRIC, seconds_left)
 
 
-def test_the_best_complete_trials_are_the_finalists(study: Any) -> None:
+def test_the_best_trials_are_the_finalists(study: Any) -> None:
     assert [trial.number for trial in best_of(study.trials, 2, METRIC)] == [1, 3]
     assert [trial.number for trial in best_of(study.trials, 9, METRIC)] == [1, 3, 0]
     assert list(best_of(study.trials, 0, METRIC)) == []
+
+
+def test_a_trial_that_only_the_budget_stopped_may_be_a_finalist_and_a_pruned_one_not(study: Any) -> None:
+    best, other = study.trials[1], study.trials[3]
+    best.state = "pruned"
+    assert [trial.number for trial in best_of(study.trials, 9, METRIC)] == [3, 0]
+    best.closed = True
+    other.state = "paused"
+    assert [trial.number for trial in best_of(study.trials, 9, METRIC)] == [1, 3, 0]
+
+
+def test_as_many_are_finalists_as_can_run_once_but_not_one_alone(study: Any) -> None:
+    # each takes 3 s
+    def chosen(most: int, left_s: float | None) -> list[int]:
+        left = None if left_s is None else lambda: left_s
+        return [trial.number for trial in field(study.scheduler, most, METRIC, left)]
+
+    assert [chosen(3, left_s) for left_s in (None, 9.0, 8.9, 5.9)] == [[1, 3, 0], [1, 3, 0], [1, 3], []]
+    assert chosen(1, 3.0) == [1]
 
 
 def test_trials_with_the_same_settings_are_one_finalist(study: Any) -> None:
