@@ -153,3 +153,16 @@ def test_a_rejected_record_is_kept_with_its_reason(tmp_path: Path) -> None:
     kept = [json.loads(line) for line in spool.rejected.read_text().splitlines()]
     assert [entry["reason"] for entry in kept] == ["too long", "too short"]
     assert kept[0]["record"] == record(1)
+
+
+def test_the_disk_is_flushed_only_for_what_is_to_be_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, flushed = Spool(tmp_path / "small.spool.jsonl"), list[int]()
+    monkeypatch.setattr("search.recorder.spool.os.fsync", flushed.append)
+    spool.append({"kind": "epoch"}, durable=False)
+    assert not flushed
+    spool.append({"kind": "end"})
+    assert len(flushed) == 1
+    # both outlive the process
+    assert Spool(tmp_path / "small.spool.jsonl").n_waiting == 2
