@@ -39,6 +39,7 @@ Unfreeze = Annotated[float | str, BeforeValidator(_legal_unfreeze)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
+ClassWeight = Literal["none", "balanced"]
 LrSchedule = Literal["constant", "cosine"]
 Warmup = Annotated[float, Field(ge=0, lt=1)]
 
@@ -74,6 +75,10 @@ class TrialConfig(BaseModel):
         default=0.0, description="decoupled weight decay; with adam this is AdamW"
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="label smoothing")
+    class_weight: ClassWeight = Field(
+        default="none",
+        description="balanced weighs each training picture by how rare its class is: n / (classes x n of it)",
+    )
     head_lr_schedule: LrSchedule = Field(
         default="constant", alias="head.lr_schedule", description="course of the learning rate of stage 1"
     )

@@ -29,12 +29,15 @@ class TrainingProgram(Protocol):
         """Empty the optimizer's state and set its decoupled weight decay."""
         ...
 
-    def run(self, inputs: np.ndarray, targets: np.ndarray, lrs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(
+        self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, lrs: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Train one step for each batch of the inputs, in order.
 
         Args:
             inputs: `(n, ...)`, what the model takes.
             targets: `(n, classes) float32`, each row a distribution.
+            weights: `(n,) float32`, by which the losses of the pictures are multiplied.
             lrs: `(steps,) float32`, one learning rate a step, `steps = ceil(n / batch_size)`.
 
         Returns:

@@ -57,7 +57,9 @@ class Training:
             variable.assign(jnp.zeros(variable.shape, variable.dtype))
         self._decay.assign(weight_decay)
 
-    def run(self, inputs: np.ndarray, targets: np.ndarray, lrs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(
+        self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, lrs: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Train one step for each batch of the inputs, in order."""
         state = tuple(
             [v.value for v in group] for group in (self._trained, self._others, self.optimizer.variables)
@@ -71,7 +73,8 @@ class Training:
             if first == last:
                 continue
             rows = slice(first * self._batch_size, first * self._batch_size + (last - first) * size)
-            batches = (_in_batches(inputs[rows], size), _in_batches(targets[rows], size), lrs[first:last])
+            pictures = (_in_batches(values[rows], size) for values in (inputs, targets, weights))
+            batches = (*pictures, lrs[first:last])
             state, (outputs, loss) = self._scan_in_memory(state, batches)
             logits.append(np.asarray(outputs).reshape(-1, targets.shape[1]))
             losses.append(np.asarray(loss))
@@ -93,8 +96,8 @@ class Training:
 
         def step(state: Any, batch: Any) -> Any:
             trained, others, optimizer = state
-            inputs, targets, lr = batch
-            (loss, (outputs, others)), gradients = gradients_of(trained, others, inputs, targets)
+            *pictures, lr = batch
+            (loss, (outputs, others)), gradients = gradients_of(trained, others, *pictures)
             optimizer = [*optimizer[: self._lr], lr, *optimizer[self._lr + 1 :]]
             decayed = [value - value * decay * lr for value in trained]
             trained, optimizer = self.optimizer.stateless_apply(optimizer, gradients, decayed)
@@ -102,11 +105,11 @@ class Training:
 
         return step
 
-    def _forward(self, trained: Any, others: Any, inputs: Any, targets: Any) -> Any:
+    def _forward(self, trained: Any, others: Any, inputs: Any, targets: Any, weights: Any) -> Any:
         pairs = [*zip(self._trained, trained, strict=True), *zip(self._others, others, strict=True)]
         with keras.StatelessScope(state_mapping=pairs) as scope:
             outputs = self._model(inputs, training=True)
-            loss = self._loss(targets, outputs)
+            loss = self._loss(targets, outputs, weights)
         return loss, (outputs, [scope.get_current_value(variable) for variable in self._others])
 
 

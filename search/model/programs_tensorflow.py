@@ -43,6 +43,7 @@ class Training:
                 tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype),
                 tf.TensorSpec(model.outputs[0].shape, tf.float32),
                 tf.TensorSpec((None,), tf.float32),
+                tf.TensorSpec((None,), tf.float32),
             ],
         )
 
@@ -52,30 +53,36 @@ class Training:
             variable.assign(tf.zeros(variable.shape, variable.dtype))
         self.optimizer.weight_decay.assign(weight_decay)
 
-    def run(self, inputs: np.ndarray, targets: np.ndarray, lrs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(
+        self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, lrs: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Train one step for each batch of the inputs, in order."""
         try:
-            logits, losses = self._steps(inputs, targets, lrs)
+            logits, losses = self._steps(inputs, targets, weights, lrs)
         except tf.errors.ResourceExhaustedError as error:
             raise MemoryError(error.message) from error
         return logits.numpy(), losses.numpy()
 
-    def _loop(self, inputs: tf.Tensor, targets: tf.Tensor, lrs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _loop(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, lrs: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         n_steps = tf.shape(lrs)[0]
         logits = tf.TensorArray(tf.float32, n_steps, infer_shape=False, element_shape=targets.shape)
         losses = tf.TensorArray(tf.float32, n_steps)
         for step in tf.range(n_steps):
             start = step * self._batch_size
             batch = slice(start, start + self._batch_size)
-            outputs, loss = self._step(inputs[batch], targets[batch], lrs[step])
+            outputs, loss = self._step(inputs[batch], targets[batch], weights[batch], lrs[step])
             logits, losses = logits.write(step, outputs), losses.write(step, loss)
         return logits.concat(), losses.stack()
 
-    def _step(self, inputs: tf.Tensor, targets: tf.Tensor, lr: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _step(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, lr: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         self.optimizer.learning_rate.assign(lr)
         with tf.GradientTape() as tape:
             outputs = self._model(inputs, training=True)
-            loss = self._loss(targets, outputs)
+            loss = self._loss(targets, outputs, weights)
         gradients = tape.gradient(loss, [variable.value for variable in self._trained])
         self.optimizer.apply(gradients, self._trained)
         return outputs, loss

@@ -64,6 +64,7 @@ def _of_trial(segment: Segment, draw_seed: int) -> dict[str, Any]:
         "augment": config.augment,
         "weight_decay": config.weight_decay,
         "label_smoothing": config.label_smoothing,
+        "class_weight": config.class_weight,
         "metric": segment.metric,
         "seed": segment.study_seed,
         "replicate": segment.replicate,

@@ -4,6 +4,8 @@ import numpy as np
 from scipy.special import log_softmax
 from sklearn.metrics import f1_score, roc_auc_score
 
+from search.config.trial_config import ClassWeight
+
 
 def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Measure predictions against labels.
@@ -28,6 +30,25 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     if logits.shape[1] == 2 and len(np.unique(labels)) == 2:
         metrics["auc"] = float(roc_auc_score(labels, logs[:, 1] - logs[:, 0]))
     return metrics
+
+
+def picture_weights(labels: np.ndarray, n_classes: int, how: ClassWeight) -> np.ndarray:
+    """Weigh pictures in the training loss.
+
+    Args:
+        labels: `(n,) int64`, of all training pictures; each class has one.
+        n_classes: How many classes there are.
+        how: `none` for equal weights; `balanced` as scikit-learn has it, so that all classes weigh the same
+            and the mean weight is 1.
+
+    Returns:
+        `(n,) float32`.
+    """
+    if how == "none":
+        return np.ones(len(labels), np.float32)
+    counts = np.bincount(labels, minlength=n_classes)
+    weights: np.ndarray = (len(labels) / (n_classes * counts))[labels].astype(np.float32)
+    return weights
 
 
 def smoothed(labels: np.ndarray, n_classes: int, smoothing: float) -> np.ndarray:

@@ -18,7 +18,7 @@ from search.model.backbones import backbone
 from search.model.blocks import unfrozen_layers
 from search.model.network import Network
 from search.seeds import seed_for
-from search.training.metrics import measure, smoothed
+from search.training.metrics import measure, picture_weights, smoothed
 from search.training.schedule import learning_rates
 from search.training.segment import Epoch, better, stage_ended
 
@@ -98,8 +98,15 @@ class _Plain:
         )
         targets = smoothed(self._images.labels[rows], len(self._images.classes), config.label_smoothing)
         rates = learning_rates(config, stage, number, -(-len(rows) // config.batch_size))
+        labels, n_classes = self._images.labels[rows], len(self._images.classes)
         history = model.fit(
-            pictures, targets, config.batch_size, shuffle=False, verbose=0, callbacks=[_Rates(rates)]
+            pictures,
+            targets,
+            config.batch_size,
+            sample_weight=picture_weights(labels, n_classes, config.class_weight),
+            shuffle=False,
+            verbose=0,
+            callbacks=[_Rates(rates)],
         )
         validation = model.predict(self._images.images_of("validation"), _PREDICT_BATCH, verbose=0)
         found = measure(validation, self._images.labels_of("validation"))

@@ -9,7 +9,7 @@ from search.errors import TrialError
 from search.seeds import seed_for
 from search.training.checkpoint import Checkpoint
 from search.training.features import Features
-from search.training.metrics import measure, smoothed
+from search.training.metrics import measure, picture_weights, smoothed
 from search.training.schedule import learning_rates
 from search.training.segment import Progress, Segment, better
 from search.training.sources import PICTURES_A_PART
@@ -125,7 +125,8 @@ class StageTraining:
         targets = smoothed(labels, len(self._images.classes), self._config.label_smoothing)
         steps = math.ceil(len(rows) / self._config.batch_size)
         lrs = learning_rates(self._config, self._stage, number, steps)
-        logits, losses = self._run(number, order, targets, lrs)
+        weights = picture_weights(labels, len(self._images.classes), self._config.class_weight)
+        logits, losses = self._run(number, order, targets, weights, lrs)
         sizes = np.full(steps, self._config.batch_size)
         sizes[-1] = len(rows) - (steps - 1) * self._config.batch_size
         return {
@@ -134,7 +135,7 @@ class StageTraining:
         }
 
     def _run(
-        self, number: int, order: np.ndarray, targets: np.ndarray, lrs: np.ndarray
+        self, number: int, order: np.ndarray, targets: np.ndarray, weights: np.ndarray, lrs: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         source = self._features.of_epoch(self._way, self._config, self._images, number)
         # A head's epoch is over in no time, so it is one call.
@@ -142,10 +143,9 @@ class StageTraining:
         size = steps * self._config.batch_size
         logits, losses = [], []
         for call, at in enumerate(range(0, len(order), size)):
-            inputs = source.take(order[at : at + size])
-            outputs, loss = self._program.run(
-                inputs, targets[at : at + size], lrs[call * steps : (call + 1) * steps]
-            )
+            part = slice(at, at + size)
+            inputs, its_lrs = source.take(order[part]), lrs[call * steps : (call + 1) * steps]
+            outputs, loss = self._program.run(inputs, targets[part], weights[part], its_lrs)
             logits.append(outputs)
             losses.append(loss)
             self._progress(self._stage, number, min(1.0, (at + size) / len(order)))

@@ -30,7 +30,8 @@ def changed(segment: Segment, **settings: Any) -> Segment:
 OF_BOTH = [
     {"backbone": "mobilenet_v2"}, {"batch_size": 8}, {"optimizer": "sgd"}, {"head_lr": 0.1},
     {"dropout": 0.1}, {"augment": 0.25}, {"n_draws": 2}, {"weight_decay": 0.1},
-    {"label_smoothing": 0.1}, {"head_lr_schedule": "cosine"}, {"head_warmup": 0.1},
+    {"label_smoothing": 0.1}, {"class_weight": "balanced"}, {"head_lr_schedule": "cosine"},
+    {"head_warmup": 0.1},
 ]  # fmt: skip
 OF_TUNE = [
     {"unfreeze": 1.0}, {"tune_lr_ratio": 0.5}, {"tune_lr_schedule": "cosine"}, {"tune_warmup": 0.1},

@@ -6,17 +6,22 @@ float32 mean), so it agrees to float32's rounding.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from search.config.sections import Reuse
 from search.config.trial_config import TrialConfig
 from search.data.image_set import ImageSet
 from search.model.weights import SHAPES_FILE
+from search.store.entries import Store
 from search.training.plain import run_plain
+from search.training.rows import Rows
 from search.training.segment import Epoch, Segment
 from search.training.trainer import Trainer
+from search.training.workshop import Workshop
 
 SETTINGS = {
     "as tutorials do it": {},
@@ -79,6 +84,26 @@ def test_segments_equal_plain(
         assert got.metrics["loss"] == pytest.approx(expected.metrics["loss"], rel=1e-5)
     logits = model.predict(images.images_of("test"), 64, verbose=0)
     np.testing.assert_array_equal(trainer.predict_best(last, "test"), logits)
+
+
+def test_balanced_classes_equal_plain(
+    tmp_path: Path, images: ImageSet, make_config: Callable, workshop: Workshop
+) -> None:
+    lopsided = replace(images, labels=(np.arange(len(images.labels)) % 4 > 0).astype(np.int64))
+    found = {}
+    for how in ("none", "balanced"):
+        config = make_config(unfreeze=1.0, class_weight=how)
+        store, rows, reuse = Store(tmp_path / how), Rows(tmp_path / "rows"), Reuse(fold_batch_norm=False)
+        trainer = Trainer(store, rows, lambda px: lopsided, lambda config: SHAPES_FILE, 0, reuse=reuse)
+        trainer.workshop = workshop
+        ours, _ = run_segments(trainer, config)
+        plain, _ = run_plain(config, lopsided, SHAPES_FILE, "val_loss", study_seed=0)
+        assert [e.metrics["val_loss"] for e in ours] == [e.metrics["val_loss"] for e in plain]
+        np.testing.assert_allclose(
+            [e.metrics["loss"] for e in ours], [e.metrics["loss"] for e in plain], rtol=1e-5
+        )
+        found[how] = [e.metrics["val_loss"] for e in ours]
+    assert found["none"] != found["balanced"]
 
 
 def test_two_stages_learn_what_is_there(
