@@ -71,11 +71,13 @@ class Features:
     def _of(self, way: Way, config: TrialConfig, pictures: Pictures) -> Source:
         if way.frozen is None:
             return self._drawn(config, pictures)
+        precision: Precision = self._precision if way.name == "head" else "float32"
+        if self._store is None:
+            return Computed(pictures, pictures.n_pictures, way.frozen, way.shape, precision)
         key = self._key(way, config, pictures)
-        found = None if self._store is None else self._store.read("features", key, _open)
+        found = self._store.read("features", key, _open)
         if found is not None:
             return found
-        precision: Precision = self._precision if way.name == "head" else "float32"
         drawn = self._drawn(config, pictures)
         computed = Computed(drawn, pictures.n_pictures, way.frozen, way.shape, precision)
         n_validation = len(pictures.images.rows["validation"])
@@ -83,7 +85,7 @@ class Features:
 
     def _drawn(self, config: TrialConfig, pictures: Pictures) -> Source:
         """Give the pictures of a draw; at strength 0 they are what the decoded array holds."""
-        if pictures.strength == 0:
+        if pictures.strength == 0 or self._store is None:
             return pictures
         key = draw_key(pictures.draw, pictures.strength, pictures.images.draw_seed, self._facts)
         return self._kept("draws", key, pictures, self._augmentation, _n_in_turn(config, pictures.images))
@@ -101,8 +103,7 @@ class Features:
             n_in_turn: How many pictures of such sources the trial takes in turn.
         """
         store = self._store
-        if store is None:
-            return source
+        assert store is not None, "without a store nothing is kept"
         found = store.read(kind, key, _open)
         if found is not None:
             return found

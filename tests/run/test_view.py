@@ -79,7 +79,7 @@ def test_the_table_shows_the_last_trials_the_best_and_the_counts() -> None:
 
 
 def test_a_run_on_a_fresh_seed_is_shown_and_is_no_trial_of_the_study() -> None:
-    trials = [trial_of(0, [0.4], "complete"), trial_of(1, [0.3], "paused"), trial_of(0, [0.1], "complete")]
+    trials = [trial_of(0, [0.4], "complete"), trial_of(1, [0.5], "paused"), trial_of(0, [0.1], "complete")]
     trials[2].proposal = replace(trials[2].proposal, repeats=0, replicate=2)
     text = drawn(trials)
     assert "2/20 trials, 1 paused, best 0: val_loss 0.4000" in text
