@@ -23,8 +23,9 @@ class Promotion:
     """Holds a trial at a rung against all trials that reached the same rung.
 
     In the best share (one in `pruner.reduction_factor`) of them it goes on, else it is paused. Recipes count
-    but are never paused, and points at which the search begins not at the end of stage 1: they were named for
-    what they come to. Failed trials do not count. Of equals the one with the lower number is better.
+    but are never paused; points at which the search begins are not at the end of stage 1, since they were
+    named for what they come to, and not at a later rung where they are the best so far, although the first
+    few have no best third. Failed trials do not count. Of equals the one with the lower number is better.
 
     Args:
         space: The search space.
@@ -61,7 +62,8 @@ class Promotion:
             return None
         self._values[rung][trial.number] = value_at(trial, epoch.stage, self._metric)
         has_rest = trial.current_stage(self._metric) is not None
-        is_named = trial.proposal.recipe or (rung == 0 and trial.number in self._starts)
+        is_start = trial.number in self._starts
+        is_named = trial.proposal.recipe or (is_start and (rung == 0 or self._ranked(rung)[0] is trial))
         if is_named or not has_rest or rung < len(trial.promotions):
             return None
         if self._belongs_on(trial, rung):

@@ -91,14 +91,15 @@ def test_points_at_which_the_search_begins_go_into_stage_2_whatever_their_rank(
 ) -> None:
     start = [{"dropout": 0.1}, {"dropout": 0.2}]
     study = study_of(by_number([0.5, 0.9, 0.6, 0.7]), 4, start=start)
+    # the first one is the best that came to each rung so far
     assert [place(run_to_stop(study)) for _ in range(4)] == [
-        "paused tune 1",
+        "complete tune 4",
         "paused tune 1",
         "paused head 2",
         "paused head 2",
     ]
     study = study.restarted()
-    assert [place(trial) for trial in study.trials][:2] == ["paused tune 1"] * 2
+    assert [place(trial) for trial in study.trials][:2] == ["complete tune 4", "paused tune 1"]
 
 
 def test_a_paused_trial_is_promoted_when_later_ones_make_it_look_good(study_of: Any) -> None:
@@ -289,6 +290,16 @@ def test_a_restart_at_any_epoch_gives_the_same_study(study_of: Any, sampler: str
     for killed_after in range(0, n_epochs + 1, 3):
         broken = study_of(random_curve, 14, pruner, sampler=sampler, seed=3).run(killed_after)
         broken = broken.restarted().run()
+        assert broken.table() == whole.table(), killed_after
+
+
+def test_a_better_start_goes_to_its_end_after_another_and_a_restart_changes_nothing(study_of: Any) -> None:
+    start = [{"dropout": 0.1}, {"dropout": 0.2}, {"dropout": 0.3}]
+    better = study_of(by_number([0.9] * 5, [0.5, 0.4, 0.45, 0.3, 0.3]), 5, start=start).run()
+    assert [trial.state for trial in better.trials][:3] == ["complete", "complete", "paused"]
+    whole = study_of(random_curve, 8, start=start).run()
+    for killed_after in range(1, sum(trial.epochs_run for trial in whole.trials)):
+        broken = study_of(random_curve, 8, start=start).run(killed_after).restarted().run()
         assert broken.table() == whole.table(), killed_after
 
 
