@@ -3,7 +3,6 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import optuna
 import ray
@@ -12,15 +11,9 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search import ConcurrencyLimiter
 from ray.tune.search.optuna import OptunaSearch
 
+from peers.ray_trial import TwoStageTrial
 from peers.setting import Setting
 from search.scheduler.distributions import suggest
-
-
-def train(params: dict[str, Any], dumped: str) -> None:
-    """Train a trial in Ray's worker; the process that searches loads no Keras."""
-    from peers.ray_trial import train_trial
-
-    train_trial(params, dumped)
 
 
 class Define:
@@ -45,9 +38,9 @@ def main(dumped: str) -> None:
         points_to_evaluate=setting.first_points,
         sampler=optuna.samplers.TPESampler(seed=setting.seed),
     )
-    trainable = tune.with_resources(tune.with_parameters(train, dumped=dumped), {"cpu": os.cpu_count()})
-    tune.Tuner(
-        trainable,
+    trial = tune.with_parameters(TwoStageTrial, dumped=dumped)
+    done = tune.Tuner(
+        tune.with_resources(trial, {"cpu": os.cpu_count()}),
         tune_config=tune.TuneConfig(
             metric="best",
             mode="min",
@@ -60,8 +53,12 @@ def main(dumped: str) -> None:
             storage_path=str(Path(setting.home) / "ray"),
             verbose=0,
             failure_config=tune.FailureConfig(fail_fast=True),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     ).fit()
+    # it searches until it is ended, so it is here only where a trial failed
+    print(*done.errors, file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 if __name__ == "__main__":

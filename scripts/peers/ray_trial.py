@@ -1,41 +1,49 @@
-"""What Ray's worker does."""
+"""A trial as Ray's worker runs it. The worker is kept from trial to trial, so it loads TensorFlow once."""
 
 from functools import cache
 from typing import Any
 
-import keras
 from ray import tune
 
-from peers.journal import Journal
 from peers.setting import Setting
-from peers.two_stages import Pictures, TwoStages
-from search.config.trial_config import TrialConfig
 
 
-class Report(keras.callbacks.Callback):  # type: ignore[misc]
-    """Notes and reports every epoch."""
+class TwoStageTrial(tune.Trainable):  # type: ignore[misc]
+    """One epoch a step. Keras is loaded in the worker only."""
 
-    def __init__(self, config: TrialConfig, journal: Journal) -> None:
-        super().__init__()
-        self._config, self._journal, self._best = config, journal, float("inf")
+    def setup(self, config: dict[str, Any], dumped: str) -> None:
+        """Begin a worker's first trial."""
+        self._dumped = dumped
+        self.reset_config(config)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Note and report the epoch."""
-        self._best = min(self._best, logs["val_loss"])
-        self._journal.note(self._config, logs["val_loss"], self.model.get_weights())
-        tune.report({"val_loss": logs["val_loss"], "best": self._best})
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin a trial, whatever the worker did before."""
+        import keras
 
+        from peers.journal import Journal
+        from peers.two_stages import TwoStages
 
-def train_trial(params: dict[str, Any], dumped: str) -> None:
-    """Train a trial. The worker is kept from trial to trial and so imports TensorFlow once."""
-    setting = Setting.load(dumped)
-    config = setting.space.config(params)
-    keras.utils.clear_session()
-    report = Report(config, Journal(setting))
-    TwoStages(config, setting, _pictures(dumped, config.image_size)).fit([report])
+        setting = Setting.load(self._dumped)
+        self._settings = setting.space.config(new_config)
+        keras.utils.clear_session()
+        pictures = _pictures(self._dumped, self._settings.image_size)
+        self._journal, self._trial = Journal(setting), TwoStages(self._settings, setting, pictures)
+        self._epochs, self._best = self._trial.train(), float("inf")
+        self._left = sum(self._settings.epochs(stage) for stage in self._settings.stages)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train an epoch."""
+        value = next(self._epochs)
+        self._left -= 1
+        self._best = min(self._best, value)
+        self._journal.note(self._settings, value, self._trial.model.get_weights())
+        return {"val_loss": value, "best": self._best, "done": self._left == 0}
 
 
 @cache
-def _pictures(dumped: str, image_size_px: int) -> Pictures:
+def _pictures(dumped: str, image_size_px: int) -> Any:
+    from peers.two_stages import Pictures
+
     setting = Setting.load(dumped)
     return Pictures(setting.images(image_size_px), setting.seed)

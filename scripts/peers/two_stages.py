@@ -4,7 +4,7 @@ Decoded pictures in memory, augmentation layers in a tf.data pipeline, BatchNorm
 layer, the same network and course of the learning rate as this program has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import keras
@@ -99,6 +99,21 @@ class TwoStages:
         for stage in self.config.stages:
             self.fit_stage(stage, 0, self.config.epochs(stage), callbacks)
 
+    def train(self) -> Iterator[float]:
+        """Train both stages epoch by epoch; gives the validation loss of each."""
+        config, pictures = self.config, self._pictures
+        steps, batches = (
+            pictures.steps(config.batch_size),
+            pictures.training(config.batch_size, config.augment),
+        )
+        for stage in config.stages:
+            self._compile(stage)
+            best = _BestWeights()
+            for number in range(1, config.epochs(stage) + 1):
+                rates = _Rates(learning_rates(config, stage, number, steps))
+                yield self._fit(batches, 1, [rates, best])
+            best.restore(self.model)
+
     def fit_stage(
         self, stage: Stage, done: int, until: int, callbacks: Sequence[keras.callbacks.Callback]
     ) -> None:
@@ -111,15 +126,23 @@ class TwoStages:
         config, pictures = self.config, self._pictures
         steps = pictures.steps(config.batch_size)
         rates = np.concatenate([learning_rates(config, stage, e, steps) for e in range(done + 1, until + 1)])
-        self.model.fit(
-            pictures.training(config.batch_size, config.augment),
-            validation_data=pictures.validation,
-            epochs=until - done,
-            callbacks=[_Rates(rates), best, *callbacks],
+        batches = pictures.training(config.batch_size, config.augment)
+        self._fit(batches, until - done, [_Rates(rates), best, *callbacks])
+        best.restore(self.model)
+
+    def _fit(
+        self, batches: tf.data.Dataset, epochs: int, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> float:
+        """Train some epochs; gives the validation loss of the last one."""
+        history = self.model.fit(
+            batches,
+            validation_data=self._pictures.validation,
+            epochs=epochs,
+            callbacks=list(callbacks),
             shuffle=False,
             verbose=0,
         )
-        best.restore(self.model)
+        return float(history.history["val_loss"][-1])
 
     def _compile(self, stage: Stage) -> None:
         depth = self.config.unfreeze if stage == "tune" else 0.0

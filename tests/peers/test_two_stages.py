@@ -1,5 +1,7 @@
 """The trial that all peers train: the stages, what they freeze, the course of the learning rate."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -65,6 +67,23 @@ def test_stage_1_trains_the_classifier_only_and_stage_2_no_batch_normalization(t
     assert not [path for path in tuned if "bn" in path or "gamma" in path or "moving" in path]
     # half of the blocks, from the top
     assert not any("conv1/kernel" in path for path in tuned)
+
+
+def test_trained_epoch_by_epoch_it_is_the_same_trial(
+    trial: tuple, small_images: ImageSet, tmp_path: Path
+) -> None:
+    made, watch, _ = trial
+    setting = Setting("cats_dogs_cpu", (), "data", str(tmp_path), str(tmp_path), 0, 60.0, 0.0)
+    again = TwoStages(made.config, setting, Pictures(small_images, 0))
+    losses, kept = [], []
+    for loss in again.train():
+        losses.append(loss)
+        kept.append(again.model.get_weights())
+    assert len(losses) == len(watch.losses)
+    # the pictures are shuffled and changed at random, so it is not equal to the bit
+    np.testing.assert_allclose(losses, watch.losses, rtol=0.5)
+    classifier = [weight.path for weight in again.model.weights].index("classifier/kernel")
+    assert not np.array_equal(kept[0][classifier], kept[-1][classifier])
 
 
 def test_the_model_is_left_with_the_best_epoch_of_its_last_stage(trial: tuple) -> None:
