@@ -236,8 +236,8 @@ class Reuse(Section):
     )
     fold_batch_norm: bool = Field(
         default=True,
-        description="convolutions take in their BatchNormalization, which stands still: the same function, a "
-        "third faster, rounded otherwise; false computes layer by layer, to the bit what Keras does",
+        description="convolutions take in their BatchNormalization, which stands still: the same function, "
+        "faster, rounded otherwise; false computes layer by layer, to the bit what Keras does",
     )
     limit: Size = Field(
         default="20GB", description="size of the store, such as 20GB; the least recently used goes first"
