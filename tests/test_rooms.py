@@ -22,6 +22,7 @@ ROWS: list[set[str]] = [
     {"data"},
     {"config"},
     {"store"},
+    {"user_function"},
     {"errors", "digests", "seeds", "urls"},
 ]
 LIBRARIES = {
