@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recipe",
         metavar="NAME|FILE",
-        help="run this recipe alone, in the space cats_dogs or that of --study",
+        help="run this recipe alone, on the pictures of cats_dogs or of --study",
     )
     parser.add_argument("--register", action="store_true", help="with --recipe: register its model")
     parser.add_argument("--list-recipes", action="store_true", help="show the recipes, and run nothing")

@@ -126,6 +126,11 @@ class Space(Section):
             named[key] = default if self._holds(key, point) else self._first_value(key, named["backbone"])
         return self.config(named)
 
+    def only(self, config: TrialConfig) -> "Space":
+        """Give the space that holds this one config and no other."""
+        settings = config.model_dump(by_alias=True, exclude={"n_draws"})
+        return self.model_copy(update={"fixed": Fixed.model_validate(settings), "free": Free()})
+
     def identity(self) -> dict[str, Any]:
         """All that makes this study the one it is: not its budget, finalists and the size of the store."""
         without = {"budget", "finalists"}

@@ -115,7 +115,7 @@ def check(options: Options, env: Mapping[str, str] = os.environ) -> Request:
     """
     if options.data == SAMPLE:
         options = replace(options, study=_sample_study(options.study))
-    file = read_space(options.study, options.assignments, BACKBONES)
+    file = read_space(options.study, options.assignments, BACKBONES, options.recipe is not None)
     if options.recipe is not None and file.left_out:
         raise SpaceError(*(f"--recipe {name}: {why}; leave that out." for name, why in file.left_out.items()))
     check_sampler(file.space.sampler.name)

@@ -60,6 +60,8 @@ class Recorder:
         facts = {"seconds": epoch.seconds, "pictures_per_s": epoch.pictures_per_s}
         for step in steps:
             self._tracking.log_epoch(trial.key, step, epoch.time_ms, {**epoch.metrics, **facts})
+        if epoch.before:
+            self._tracking.log_epoch(trial.key, 0, epoch.time_ms, epoch.before)
         if epoch.epoch == 1:
             trained = {
                 f"{epoch.stage}.trained_layers": epoch.trained_layers,

@@ -15,14 +15,14 @@ def standard_model(network: Network, config: TrialConfig) -> keras.Model:
 
     Returns:
         `(n, px, px, 3) uint8` pictures to `(n, classes) float32` probabilities; it shares the network's
-        variables.
+        variables but those of a classifier with one output, which gets two here.
     """
     px = config.image_size
     pictures = keras.Input((px, px, 3), dtype="uint8", name="pictures")
     maps = network.backbone(preprocess(backbone(config.backbone), pictures))
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(maps)
-    kept = keras.layers.Dropout(config.dropout, name="dropout")(pooled)
-    probabilities = keras.layers.Softmax(name="probabilities")(network.classifier(kept))
+    logits = network.head.standard(pooled, config.dropout)
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model(pictures, probabilities, name=config.backbone)
 
 

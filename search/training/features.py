@@ -116,7 +116,7 @@ class Features:
     def _key(self, way: Way, config: TrialConfig, of: Pictures) -> str:
         facts = {**self._facts, "batch": FORWARD_BATCH}
         place = (of.split, of.draw, of.strength, of.images.draw_seed)
-        return features_key(config.backbone, way.name, *place, facts)
+        return features_key(config.backbone, config.codes, way.name, *place, facts)
 
 
 def _n_in_turn(config: TrialConfig, images: ImageSet) -> int:

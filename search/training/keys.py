@@ -12,7 +12,7 @@ from search.digests import digest_of
 from search.training.segment import Segment
 
 # Raised whenever a change of the training code changes its numbers.
-FORMAT = 4
+FORMAT = 5
 
 Facts = Mapping[str, Any]
 
@@ -42,11 +42,18 @@ def draw_key(draw: int, strength: float, draw_seed: int, facts: Facts) -> str:
 
 
 def features_key(
-    backbone: str, part: str, split: str, draw: int, strength: float, draw_seed: int, facts: Facts
+    backbone: str,
+    codes: float | str,
+    part: str,
+    split: str,
+    draw: int,
+    strength: float,
+    draw_seed: int,
+    facts: Facts,
 ) -> str:
     """Name the features that a frozen part of a backbone gives for one draw of a split."""
     augmented = {"strength": strength, "draw": draw, "seed": draw_seed} if strength > 0 else {}
-    of = {"backbone": backbone, "part": part, "split": split, "augment": augmented}
+    of = {"backbone": backbone, "codes": codes, "part": part, "split": split, "augment": augmented}
     return digest_of({**of, "facts": dict(facts), "format": FORMAT})
 
 
@@ -59,7 +66,8 @@ def _of_trial(segment: Segment, draw_seed: int) -> dict[str, Any]:
         "batch_size": config.batch_size,
         "optimizer": config.optimizer,
         "loss": "categorical cross-entropy",
-        "head": "dense",
+        "head": {"classifier": config.classifier, "hidden": config.hidden},
+        "codes": config.codes,
         "dropout": config.dropout,
         "augment": config.augment,
         "weight_decay": config.weight_decay,
@@ -77,5 +85,9 @@ def _of_stage(config: TrialConfig, stage: Stage) -> dict[str, Any]:
     course: dict[str, Any] = {"schedule": config.lr_schedule(stage), "warmup": config.warmup(stage)}
     if config.lr_schedule(stage) != "constant" or config.warmup(stage) > 0:
         course["epochs"] = config.epochs(stage)
-    depth = {} if stage == "head" else {"unfreeze": config.unfreeze}
-    return {"lr": config.lr(stage), **course, **depth}
+    trained: dict[str, Any] = {"depth": config.depth(stage)}
+    if stage == "tune":
+        trained["batch_norm"] = config.batch_norm
+    elif config.is_linear:
+        trained["c"] = config.head_c
+    return {"lr": config.lr(stage), **course, **trained}

@@ -15,7 +15,7 @@ from search.data.draws import draw_of_epoch
 from search.data.image_set import ImageSet
 from search.model.augmentation import Augmentation
 from search.model.backbones import backbone
-from search.model.blocks import unfrozen_layers
+from search.model.head import HeadPlan
 from search.model.network import Network
 from search.seeds import seed_for
 from search.training.metrics import measure, picture_weights, smoothed
@@ -43,10 +43,19 @@ def run_plain(
         study_seed: The study's seed.
         replicate: As in `Segment`.
 
+    Raises:
+        ValueError: `fit` cannot do it: scikit-learn fits the classifier, or gamma and beta of a
+            BatchNormalization that stands still are trained.
+
     Returns:
         The epochs, whose only training metric is `loss`, and the model with the weights of the best epoch,
         `(n, px, px, 3) uint8` to logits.
     """
+    if config.is_linear or config.batch_norm != "frozen":
+        raise ValueError(
+            f"fit does not train classifier {config.classifier} with batch_norm {config.batch_norm}; take "
+            "softmax or sigmoid with batch_norm frozen."
+        )
     plain = _Plain(config, images, weights, metric, seed_for(study_seed, "replicate", replicate))
     for stage in config.stages:
         plain.train(stage)
@@ -61,10 +70,15 @@ class _Plain:
         self._config, self._images, self._metric, self._seed = config, images, metric, seed
         self._augmentation = Augmentation(images.draw_seed)
         self._best_value: float | None = None
-        n_classes = len(images.classes)
-        self.network = Network(backbone(config.backbone), config.image_size, weights, n_classes)
+        plan = HeadPlan(len(images.classes), config.classifier == "sigmoid", config.hidden)
+        self.network = Network(backbone(config.backbone), config.image_size, weights, plan, config.codes)
         self.network.reset(seed_for(seed, "head init"))
         self._best = self.network.whole.get_weights()
+        # asked before any layer is held still
+        self._trained = {
+            stage: {id(variable) for variable in self.network.trained_in(config, stage).values()}
+            for stage in config.stages
+        }
 
     def train(self, stage: Stage) -> None:
         """Train a stage from the best weights so far, and leave the model with the best weights."""
@@ -78,11 +92,9 @@ class _Plain:
         model.set_weights(self._best)
 
     def _compiled(self, stage: Stage) -> keras.Model:
-        depth = self._config.unfreeze if stage == "tune" else 0.0
-        unfrozen = {id(layer) for layer in unfrozen_layers(self.network.backbone, depth)}
         for layer in self.network.backbone.layers:
-            layer.trainable = id(layer) in unfrozen
-        self.network.dropout.reset(self._config.dropout, seed_for(self._seed, f"{stage} dropout"))
+            layer.trainable = any(id(variable) in self._trained[stage] for variable in layer.weights)
+        self.network.head.dropout.reset(self._config.dropout, seed_for(self._seed, f"{stage} dropout"))
         loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         self.network.whole.compile(_optimizer(self._config, stage), loss)
         return self.network.whole
@@ -130,5 +142,9 @@ def _optimizer(config: TrialConfig, stage: Stage) -> keras.optimizers.Optimizer:
     decay = config.weight_decay or None
     if config.optimizer == "sgd":
         return keras.optimizers.SGD(config.lr(stage), momentum=0.9, weight_decay=decay)
-    makers = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}
+    makers = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "rmsprop": keras.optimizers.RMSprop,
+    }
     return makers[config.optimizer](config.lr(stage), weight_decay=decay)

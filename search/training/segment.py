@@ -1,7 +1,7 @@
 """Segment: the unit of work. Training of one stage of one trial from one checkpoint to a later one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from search.config.trial_config import Stage, TrialConfig
@@ -53,6 +53,7 @@ class Epoch:
         trained_parameters: Numbers that the stage trains.
         runs: How often it was trained; more than 1 only where a checkpoint was lost.
         saved_s: Seconds that it would have taken more if no features had been stored.
+        before: Of a trial's first epoch, the validation metrics before it; else empty.
     """
 
     stage: Stage
@@ -65,6 +66,7 @@ class Epoch:
     trained_parameters: int = 0
     runs: int = 1
     saved_s: float = 0.0
+    before: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Give the epoch as JSON values."""

@@ -1,6 +1,7 @@
 """StageTraining: one stage of one trial in memory, epoch by epoch."""
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from search.errors import TrialError
 from search.seeds import seed_for
 from search.training.checkpoint import Checkpoint
 from search.training.features import Features
+from search.training.linear import fit_linear
 from search.training.metrics import measure, picture_weights, smoothed
 from search.training.schedule import learning_rates
 from search.training.segment import Progress, Segment, better
@@ -36,6 +38,7 @@ class StageTraining:
         trained_parameters: How many numbers the stage trains.
         last: The checkpoint that was taken or resumed from last.
         saved_s: Seconds that the last epoch would have taken more if no features were stored.
+        before: The validation metrics before the last epoch, if it was the trial's first; else empty.
     """
 
     def __init__(
@@ -52,13 +55,14 @@ class StageTraining:
         self._images, self._bench = images, bench
         self._features, self._progress = features, progress
         self._seed = seed_for(segment.study_seed, "replicate", segment.replicate)
-        self._trained = bench.network.trained_in(self._stage, self._config.unfreeze)
+        self._trained = bench.network.trained_in(self._config, self._stage)
         self._way = workshop.way(bench, self._config, self._stage)
         self._program = workshop.training(bench, self._config, self._stage)
-        self.trained_layers = bench.network.n_trained_layers(self._stage, self._config.unfreeze)
+        self.trained_layers = bench.network.n_trained_layers(self._config, self._stage)
         self.trained_parameters = sum(math.prod(variable.shape) for variable in self._trained.values())
         self.last = start
         self.saved_s = 0.0
+        self.before: dict[str, float] = {}
         self._begin(start)
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -66,7 +70,7 @@ class StageTraining:
         self._bench.network.assign(checkpoint.running)
         for variable, value in zip(self._program.optimizer.variables, checkpoint.optimizer, strict=True):
             variable.assign(value)
-        self._bench.network.dropout.seed_generator.state.assign(checkpoint.dropout)
+        self._bench.network.head.dropout.seed_generator.state.assign(checkpoint.dropout)
         self.last = checkpoint
 
     def train_epoch(self, number: int) -> dict[str, float]:
@@ -79,6 +83,8 @@ class StageTraining:
             TrialError: The loss is not finite.
         """
         self.saved_s = 0.0
+        is_first = self._stage == "head" and number == 1
+        self.before = {f"val_{name}": value for name, value in self._validate().items()} if is_first else {}
         metrics = self._train(number)
         metrics |= {f"val_{name}": value for name, value in self._validate().items()}
         for name in ("loss", "val_loss"):
@@ -93,13 +99,16 @@ class StageTraining:
             number: The epoch, from 1.
             value: The objective after it.
         """
-        running = {name: np.array(variable) for name, variable in self._trained.items()}
         best = self.last
+        # stage 1 may have moved what stage 2 does not train
+        names = self._trained.keys() | (best.best.keys() if best else set())
+        variables = self._bench.network.variables
+        running = {name: np.array(variables[name]) for name in sorted(names)}
         is_best = best is None or better(self._segment.metric, value, best.best_value)
         self.last = Checkpoint(
             running=running,
             optimizer=tuple(np.array(variable) for variable in self._program.optimizer.variables),
-            dropout=np.array(self._bench.network.dropout.seed_generator.state),
+            dropout=np.array(self._bench.network.head.dropout.seed_generator.state),
             best=running if best is None or is_best else best.best,
             best_value=value if best is None or is_best else best.best_value,
             best_stage=self._stage if best is None or is_best else best.best_stage,
@@ -113,10 +122,12 @@ class StageTraining:
         if start is not None:
             network.assign(start.best)
         network.moves(list(self._trained))
-        network.dropout.reset(self._config.dropout, seed_for(self._seed, f"{self._stage} dropout"))
+        network.head.dropout.reset(self._config.dropout, seed_for(self._seed, f"{self._stage} dropout"))
         self._program.reset(self._config.weight_decay)
 
     def _train(self, number: int) -> dict[str, float]:
+        if self._stage == "head" and self._config.is_linear:
+            return self._fit()
         rows = self._images.rows["train"]
         order = np.random.default_rng(seed_for(self._seed, f"{self._stage} order", number)).permutation(
             len(rows)
@@ -151,6 +162,21 @@ class StageTraining:
             self._progress(self._stage, number, min(1.0, (at + size) / len(order)))
         self.saved_s += source.saved_s
         return np.concatenate(logits), np.concatenate(losses)
+
+    def _fit(self) -> dict[str, float]:
+        """Fit a linear classifier to the codes of the first draw."""
+        config, head = self._config, self._bench.network.head
+        labels = self._images.labels_of("train")
+        source = self._features.of_epoch(self._way, config, self._images, 1)
+        codes = source.take(np.arange(len(labels)))
+        weights = picture_weights(labels, len(self._images.classes), config.class_weight)
+        name: Literal["logistic", "svm"] = "svm" if config.classifier == "svm" else "logistic"
+        kernel, bias = fit_linear(codes, labels, weights, name, config.head_c, head.plan.n_classes)
+        head.classifier.kernel.assign(kernel)
+        head.classifier.bias.assign(bias)
+        self.saved_s += source.saved_s
+        self._progress(self._stage, 1, 1.0)
+        return measure(self._way.forward(codes), labels)
 
     def _validate(self) -> dict[str, float]:
         source = self._features.of_validation(self._way, self._config, self._images)

@@ -117,7 +117,8 @@ class Trainer:
         """
         n_classes = len(self._images(config.image_size).classes)
         bench = self.workshop.bench(config, self._weights(config), n_classes)
-        bench.network.trained_in("tune", config.unfreeze)
+        for stage in config.stages:
+            bench.network.trained_in(config, stage)
 
     def cost(self, config: TrialConfig) -> Cost:
         """Time the forward pass of a config's backbone, after one that compiles it."""
@@ -143,7 +144,7 @@ class Trainer:
             started = time.perf_counter()
             program(picture)
             seconds.append(time.perf_counter() - started)
-        parameters = network.backbone.count_params() + network.classifier.count_params()
+        parameters = network.backbone.count_params() + network.head.n_parameters
         return Size(parameters, 1000 * median(seconds))
 
     def _stage(self, segment: Segment) -> _Stage:
@@ -206,6 +207,7 @@ class Trainer:
             trained_layers=training.trained_layers,
             trained_parameters=training.trained_parameters,
             saved_s=training.saved_s,
+            before=training.before,
         )
         kept = self._rows.put(stage.key(number), row)
         self._save(stage, number, training.checkpoint(number, metrics[stage.segment.metric]))

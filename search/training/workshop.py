@@ -7,9 +7,11 @@ from pathlib import Path
 import keras
 
 from search.config.trial_config import OptimizerName, Stage, TrialConfig
+from search.errors import SpaceError
 from search.model.augmentation import Augmentation
 from search.model.backbones import backbone
 from search.model.graph import Cut
+from search.model.head import HeadPlan
 from search.model.network import Network
 from search.model.programs import ForwardProgram, TrainingProgram, forward_program, training_program
 
@@ -73,12 +75,21 @@ class Workshop:
         self._benches: OrderedDict[tuple[object, ...], Bench] = OrderedDict()
 
     def bench(self, config: TrialConfig, weights: Path | None, n_classes: int) -> Bench:
-        """Give the network that a config asks for, with what was compiled for it."""
-        key = (config.backbone, config.image_size, weights, n_classes)
+        """Give the network that a config asks for, with what was compiled for it.
+
+        Raises:
+            SpaceError: One output is asked for, and there are not two classes.
+        """
+        if config.classifier == "sigmoid" and n_classes != 2:
+            raise SpaceError(
+                f"classifier: sigmoid is for two classes, and there are {n_classes}; take softmax."
+            )
+        plan = HeadPlan(n_classes, config.classifier == "sigmoid", config.hidden)
+        key = (config.backbone, config.image_size, weights, plan, config.codes)
         if key not in self._benches:
             row = backbone(config.backbone)
-            network = Network(row, config.image_size, weights, n_classes, self._fold)
-            head = _way("head", network.features, network.head, pays=True)
+            network = Network(row, config.image_size, weights, plan, config.codes, self._fold)
+            head = _way("head", network.features, network.head.model, pays=True)
             self._benches[key] = Bench(network, head, _way("whole", None, network.trained))
         self._benches.move_to_end(key)
         while len(self._benches) > _MOST_NETWORKS:
@@ -87,9 +98,9 @@ class Workshop:
 
     def way(self, bench: Bench, config: TrialConfig, stage: Stage) -> Way:
         """Give the way of a stage through a network."""
-        if stage == "head":
+        if not bench.network.trains_backbone(config, stage):
             return bench.head
-        cut = bench.network.cut_in(stage, config.unfreeze)
+        cut = bench.network.cut_in(config, stage)
         if cut is None:
             return bench.whole
         if cut not in bench.cuts:
@@ -98,8 +109,8 @@ class Workshop:
 
     def training(self, bench: Bench, config: TrialConfig, stage: Stage) -> TrainingProgram:
         """Give the program that trains a stage; rates, decay and weights are its variables."""
-        trained = bench.network.trained_in(stage, config.unfreeze)
-        key = (stage, tuple(trained), config.batch_size, config.optimizer)
+        trained = bench.network.trained_in(config, stage)
+        key = (self.way(bench, config, stage).name, tuple(trained), config.batch_size, config.optimizer)
         if key not in bench.training:
             model = self.way(bench, config, stage).model
             bench.training[key] = self._compile(
