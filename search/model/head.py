@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import ops
 
 from search.model.dropout import VariableDropout
 from search.seeds import seed_for
@@ -25,14 +24,6 @@ class HeadPlan:
     n_classes: int
     one_logit: bool = False
     hidden: tuple[int, ...] = ()
-
-
-class OneLogit(keras.layers.Layer):  # type: ignore[misc]
-    """Puts a zero before one logit: the softmax of both is the sigmoid of the one, to its cross-entropy."""
-
-    def call(self, logit: keras.KerasTensor) -> keras.KerasTensor:
-        """Turn `(n, 1)` into `(n, 2)`."""
-        return ops.concatenate([ops.zeros_like(logit), logit], axis=-1)
 
 
 class Head:
@@ -57,10 +48,8 @@ class Head:
             for i, units in enumerate(plan.hidden)
         ]
         codes = keras.Input((width,), name="codes")
-        logits = self.classifier(self._before_classifier(codes, lambda i: self.dropout))
-        self.model = keras.Model(
-            codes, OneLogit(name="logits")(logits) if plan.one_logit else logits, name="head"
-        )
+        before = self._before_classifier(codes, lambda i: self.dropout)
+        self.model = keras.Model(codes, self._logits(before), name="head")
 
     @property
     def n_layers(self) -> int:
@@ -104,13 +93,15 @@ class Head:
         before = self._before_classifier(
             codes, lambda i: keras.layers.Dropout(rate, name=f"dropout_{i}" if i else "dropout")
         )
+        return self._logits(before)
+
+    def _logits(self, codes: keras.KerasTensor) -> keras.KerasTensor:
+        logits = self.classifier(codes)
         if not self.plan.one_logit:
-            return self.classifier(before)
-        both = keras.layers.Dense(2, name="classifier")
-        logits = both(before)
-        for variable, one in ((both.kernel, self.classifier.kernel), (both.bias, self.classifier.bias)):
-            variable.assign(np.concatenate([np.zeros(one.shape), np.array(one)], axis=-1))
-        return logits
+            return logits
+        # With a zero before it, the softmax of both is the sigmoid of the one, to its cross-entropy.
+        zero = keras.layers.Rescaling(0.0, name="zero")(logits)
+        return keras.layers.Concatenate(name="logits")([zero, logits])
 
     def _before_classifier(
         self, codes: keras.KerasTensor, dropout: Callable[[int], keras.Layer]

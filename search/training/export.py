@@ -15,7 +15,7 @@ def standard_model(network: Network, config: TrialConfig) -> keras.Model:
 
     Returns:
         `(n, px, px, 3) uint8` pictures to `(n, classes) float32` probabilities; it shares the network's
-        variables but those of a classifier with one output, which gets two here.
+        variables.
     """
     px = config.image_size
     pictures = keras.Input((px, px, 3), dtype="uint8", name="pictures")
