@@ -228,11 +228,14 @@ def _show_augment(request: Request, data: "DataSet", path: Path, out: TextIO) ->
 
 def _dry_run(request: Request, data: "DataSet", out: TextIO) -> int:
     from search.driver.estimate import estimate
+    from search.driver.own_functions import remarks_on_reuse
     from search.view.lines import estimate_text
 
     print(json.dumps(request.file.space.identity(), indent=1), file=out)
     for name, reason in request.file.left_out.items():
         print(f"left out: recipe {name} ({reason})", file=out)
+    for remark in remarks_on_reuse(request.file.space, list(request.recipes.values())):
+        print(remark, file=out)
     print(estimate_text(estimate(with_weights(request), data)), file=out)
     print("nothing was trained", file=out)
     return 0

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Stage = Literal["head", "tune"]
 STAGES: tuple[Stage, Stage] = ("head", "tune")
@@ -12,6 +12,9 @@ OptimizerName = Literal["adam", "sgd", "rmsprop"]
 
 _UNFREEZE = "a share of the blocks, a layer's name, layer:INDEX or re:PATTERN"
 BY_PATTERN = "re:"
+# what stands where no function of the user's own is named
+BUILTIN = "builtin"
+OF_BACKBONE = "backbone"
 
 
 def _compiles(value: str) -> None:
@@ -35,7 +38,14 @@ def _legal_unfreeze(value: object) -> object:
     return float(value)
 
 
+def _legal_function(value: str) -> str:
+    if value not in (BUILTIN, OF_BACKBONE) and not all(value.partition(":")[::2]):
+        raise ValueError(f"'{value}' names no function; write MODULE:FUNCTION, such as my_module:f")
+    return value
+
+
 Unfreeze = Annotated[float | str, BeforeValidator(_legal_unfreeze)]
+OwnFunction = Annotated[str, AfterValidator(_legal_function)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -71,6 +81,16 @@ class TrialConfig(BaseModel):
         default=0.2, description="dropout before the classifier"
     )
     augment: Share = Field(default=0.0, description="strength of the augmentation, 0 = none")
+    augmentor: OwnFunction = Field(
+        default=BUILTIN,
+        description="what changes the training pictures where augment is above 0: builtin, whose strength "
+        "that is, or MODULE:FUNCTION of your own, one uint8 picture to another, for which above 0 means on",
+    )
+    preprocess: OwnFunction = Field(
+        default=OF_BACKBONE,
+        description="what maps pictures to what the backbone reads: backbone for its own way, or "
+        "MODULE:FUNCTION of your own, written in keras.ops, which becomes part of the model",
+    )
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="decoupled weight decay; with adam this is AdamW"
     )
@@ -111,6 +131,17 @@ class TrialConfig(BaseModel):
     def stages(self) -> tuple[Stage, ...]:
         """The stages that this trial has, in order."""
         return STAGES if self.tunes else ("head",)
+
+    @property
+    def own_functions(self) -> dict[str, str]:
+        """The functions of the user's own that the settings name, by setting."""
+        named = {"augmentor": (self.augmentor, BUILTIN), "preprocess": (self.preprocess, OF_BACKBONE)}
+        return {key: name for key, (name, default) in named.items() if name != default}
+
+    @property
+    def strength(self) -> float:
+        """The strength of the augmentation; an augmentor of the user's own has one only, 1.0."""
+        return self.augment if self.augmentor == BUILTIN or self.augment == 0 else 1.0
 
     def epochs(self, stage: Stage) -> int:
         """The epochs of a stage."""

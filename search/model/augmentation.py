@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import keras
 import numpy as np
 from keras import ops
 
+from search.config.trial_config import TrialConfig
 from search.data.draws import colours, draw_numbers, holes, transforms
+from search.data.own_augmentor import OwnAugmentor
+from search.user_function import user_function
 
 # Each call takes exactly so many: for another number the compiler may arrange the same sums in another way,
 # and a picture's draw must not hang on how many others are asked for with it.
@@ -19,6 +22,29 @@ _CUT_OUT = 128
 
 # ITU-R BT.601 weights of red, green and blue in a picture's brightness
 _GREY = (0.299, 0.587, 0.114)
+
+
+class Augmenting(Protocol):
+    """What makes draws: the built-in augmentation, or an augmentor of the user's own."""
+
+    pays: bool | None
+    """Whether storing the pictures of a draw pays, once that was measured."""
+
+    def __call__(self, pictures: np.ndarray, content: np.ndarray, draw: int, strength: float) -> np.ndarray:
+        """Give each picture its change in a draw, as `Augmentation` does."""
+        ...
+
+
+def augmentation_of(config: TrialConfig, draw_seed: int) -> Augmenting:
+    """Make what changes the training pictures of a trial.
+
+    Raises:
+        SpaceError: It names a function that does not exist.
+    """
+    name = config.own_functions.get("augmentor")
+    if name is None:
+        return Augmentation(draw_seed)
+    return OwnAugmentor(user_function(name, "augmentor"), draw_seed)
 
 
 class Augmentation:

@@ -10,10 +10,11 @@ import numpy as np
 
 from search.model.backbones import Backbone
 from search.model.blocks import storable_cut, unfrozen_layers
-from search.model.build import build_backbone, preprocess
+from search.model.build import build_backbone, preprocessing
 from search.model.dropout import VariableDropout
 from search.model.folding import folded
 from search.model.graph import Cut, split
+from search.user_function import UserFunction
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -27,8 +28,10 @@ class Network:
         weights: The file of the pretrained weights, or None for random ones.
         n_classes: Length of the output.
         fold: Whether what is trained goes through convolutions that take in their BatchNormalization.
+        own_preprocess: A function of the user's own, in place of the backbone's preprocessing.
 
     Attributes:
+        preprocess: Pictures to what the backbone reads, symbolically.
         backbone: The pretrained part, `(n, px, px, 3) float32` to a feature map.
         features: `(n, px, px, 3) uint8` pictures to `(n, c) float32` pooled features.
         head: `(n, c) float32` features to `(n, n_classes) float32` logits.
@@ -43,8 +46,10 @@ class Network:
         weights: Path | None,
         n_classes: int,
         fold: bool = False,
+        own_preprocess: UserFunction | None = None,
     ) -> None:
-        self._row, self._fold = backbone, fold
+        self._fold = fold
+        self.preprocess = preprocessing(backbone, image_size_px, own_preprocess)
         self.backbone = build_backbone(backbone, image_size_px, weights, seed=0)
         pictures = self._pictures()
         pooled = self._pooled(self.backbone, pictures)
@@ -96,7 +101,7 @@ class Network:
         below, above = split(self.backbone, cut)
         pictures = self._pictures()
         below, above = self._worked(below), self._worked(above)
-        prefix = keras.Model(pictures, below(preprocess(self._row, pictures)), name="prefix")
+        prefix = keras.Model(pictures, below(self.preprocess(pictures)), name="prefix")
         codes = keras.Input(cut.shape, name="codes")
         pooled = keras.layers.GlobalAveragePooling2D(name="pool")(above(codes))
         return prefix, keras.Model(codes, self.head(pooled), name="tail")
@@ -106,7 +111,7 @@ class Network:
         return folded(part) if self._fold else part
 
     def _pooled(self, backbone: keras.Model, pictures: keras.KerasTensor) -> keras.KerasTensor:
-        maps = backbone(preprocess(self._row, pictures))
+        maps = backbone(self.preprocess(pictures))
         return keras.layers.GlobalAveragePooling2D(name="pool")(maps)
 
     def _pictures(self) -> keras.KerasTensor:

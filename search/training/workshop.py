@@ -7,11 +7,12 @@ from pathlib import Path
 import keras
 
 from search.config.trial_config import OptimizerName, Stage, TrialConfig
-from search.model.augmentation import Augmentation
+from search.model.augmentation import Augmentation, Augmenting, augmentation_of
 from search.model.backbones import backbone
 from search.model.graph import Cut
 from search.model.network import Network
 from search.model.programs import ForwardProgram, TrainingProgram, forward_program, training_program
+from search.user_function import UserFunction, user_function
 
 # Pictures or features a call in inference. Part of a key, since another size may give other bits.
 FORWARD_BATCH = 64
@@ -67,17 +68,31 @@ class Workshop:
     """
 
     def __init__(self, draw_seed: int, fold: bool) -> None:
-        self._fold = fold
+        self._fold, self._draw_seed = fold, draw_seed
         self.augmentation = Augmentation(draw_seed)
         self.compiled = 0
         self._benches: OrderedDict[tuple[object, ...], Bench] = OrderedDict()
+        self._own: dict[str, Augmenting] = {}
+
+    def augmentation_of(self, config: TrialConfig) -> Augmenting:
+        """Give what changes the training pictures of a trial.
+
+        Raises:
+            SpaceError: The config names an augmentor that does not exist.
+        """
+        name = config.own_functions.get("augmentor")
+        if name is None:
+            return self.augmentation
+        if name not in self._own:
+            self._own[name] = augmentation_of(config, self._draw_seed)
+        return self._own[name]
 
     def bench(self, config: TrialConfig, weights: Path | None, n_classes: int) -> Bench:
         """Give the network that a config asks for, with what was compiled for it."""
-        key = (config.backbone, config.image_size, weights, n_classes)
+        key = (config.backbone, config.image_size, weights, n_classes, config.preprocess)
         if key not in self._benches:
             row = backbone(config.backbone)
-            network = Network(row, config.image_size, weights, n_classes, self._fold)
+            network = Network(row, config.image_size, weights, n_classes, self._fold, own_preprocess(config))
             head = _way("head", network.features, network.head, pays=True)
             self._benches[key] = Bench(network, head, _way("whole", None, network.trained))
         self._benches.move_to_end(key)
@@ -112,6 +127,16 @@ class Workshop:
     ) -> TrainingProgram:
         self.compiled += 1
         return training_program(model, trained, optimizer, batch_size)
+
+
+def own_preprocess(config: TrialConfig) -> UserFunction | None:
+    """Load the preprocessing function of the user's own; None where the backbone's own way is to be taken.
+
+    Raises:
+        SpaceError: There is no such function.
+    """
+    name = config.own_functions.get("preprocess")
+    return None if name is None else user_function(name, "preprocess")
 
 
 def _way(name: str, frozen: keras.Model | None, model: keras.Model, pays: bool | None = None) -> Way:
