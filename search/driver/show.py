@@ -1,5 +1,6 @@
 """Show: what a study would do to its pictures, without training anything."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from search.config.trial_config import BUILTIN
@@ -15,8 +16,11 @@ STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 N_DRAWS = 8
 
 
-def show_augmentation(request: Request, data: DataSet, path: Path) -> None:
+def show_augmentation(request: Request, data: DataSet, path: Path) -> Sequence[float]:
     """Draw one training picture at four strengths in eight draws each; an augmentor of one's own has one.
+
+    Returns:
+        The strengths.
 
     Raises:
         UserError: The file cannot be written, or the augmentor does not do.
@@ -33,3 +37,4 @@ def show_augmentation(request: Request, data: DataSet, path: Path) -> None:
         raise UserError(
             f"--show-augment: {path} cannot be written ({error.strerror}); give another file."
         ) from error
+    return strengths

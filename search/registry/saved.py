@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search.recorder.client import open_client
+
 
 def save_model(
     folder: Path,
@@ -66,6 +68,21 @@ def load_model(path: Path) -> Any:
     import keras
 
     return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def load_registered(uri: str, name: str, version: int) -> Any:
+    """Load a registered model.
+
+    Args:
+        uri: Tracking URI; the registry is there too.
+        name: The registered model's name.
+        version: Number of its version.
+    """
+    import mlflow
+
+    source = open_client(uri).get_model_version_download_uri(name, str(version))
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=uri)
+    return load_model(Path(folder) / "data" / "model.keras")
 
 
 def pip_requirements() -> list[str]:
