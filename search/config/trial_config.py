@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Stage = Literal["head", "tune"]
 STAGES: tuple[Stage, Stage] = ("head", "tune")
@@ -21,6 +21,10 @@ _DECAY_OF_ADAMW = 0.004
 _UNFREEZE = "a share of the blocks, a layer's name, layer:INDEX or re:PATTERN"
 BY_PATTERN = "re:"
 LAST = "last:"  # so many layers of the whole model, the head's counted
+# what stands where no function of the user's own is named
+BUILTIN = "builtin"
+FLIP_ROTATION = "flip_rotation"  # of what is built in these two only
+OF_BACKBONE = "backbone"
 
 
 def _compiles(value: str) -> None:
@@ -64,9 +68,16 @@ def _legal_hidden(value: object) -> object:
     return ",".join(one.strip() for one in widths)
 
 
+def _legal_function(value: str) -> str:
+    if value not in (BUILTIN, FLIP_ROTATION, OF_BACKBONE) and not all(value.partition(":")[::2]):
+        raise ValueError(f"'{value}' names no function; write MODULE:FUNCTION, such as my_module:f")
+    return value
+
+
 Unfreeze = Annotated[float | str, BeforeValidator(_legal_unfreeze)]
 Codes = Annotated[float | str, BeforeValidator(_legal_codes)]
 Hidden = Annotated[str, BeforeValidator(_legal_hidden)]
+OwnFunction = Annotated[str, AfterValidator(_legal_function)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -138,6 +149,17 @@ class TrialConfig(BaseModel):
         default=0.2, description="dropout before the classifier"
     )
     augment: Share = Field(default=0.0, description="strength of the augmentation, 0 = none")
+    augmentor: OwnFunction = Field(
+        default=BUILTIN,
+        description="what changes the training pictures where augment is above 0: builtin, whose strength "
+        "that is; flip_rotation, two parts of it; or MODULE:FUNCTION of your own, one uint8 picture to "
+        "another, for which above 0 means on",
+    )
+    preprocess: OwnFunction = Field(
+        default=OF_BACKBONE,
+        description="what maps pictures to what the backbone reads: backbone for its own way, or "
+        "MODULE:FUNCTION of your own, written in keras.ops, which becomes part of the model",
+    )
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="decoupled weight decay; with adam this is AdamW"
     )
@@ -208,6 +230,17 @@ class TrialConfig(BaseModel):
     def stages(self) -> tuple[Stage, ...]:
         """The stages that this trial has, in order."""
         return STAGES if self.tunes else ("head",)
+
+    @property
+    def own_functions(self) -> dict[str, str]:
+        """The functions of the user's own that the settings name, by setting."""
+        named = {"augmentor": self.augmentor, "preprocess": self.preprocess}
+        return {key: name for key, name in named.items() if ":" in name}
+
+    @property
+    def strength(self) -> float:
+        """The strength of the augmentation; an augmentor of the user's own has one only, 1.0."""
+        return 1.0 if self.augment > 0 and "augmentor" in self.own_functions else self.augment
 
     def epochs(self, stage: Stage) -> int:
         """The epochs of a stage."""

@@ -13,6 +13,7 @@ from search.config.trial_config import TrialConfig
 from search.data.download import ByteProgress
 from search.data.listings import find
 from search.data.sources import SAMPLE, Source, find_source, local_source
+from search.driver.own_functions import load_own_functions
 from search.driver.study_file import StudyFile
 from search.errors import DataError, SpaceError, StudyError, WeightsError
 from search.model.backbones import BACKBONES, backbone, check_image_size
@@ -125,6 +126,7 @@ def check(options: Options, env: Mapping[str, str] = os.environ) -> Request:
         find(source.place)
     request = Request(options, file, source)
     _check_backbones(request)
+    load_own_functions(file.space, list(request.recipes.values()))
     if not options.fresh:
         request.study_file.check_space(file.space, options.command)
     return request

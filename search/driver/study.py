@@ -19,6 +19,7 @@ from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
 from search.driver.kept import Kept, forget_pins, is_of_study
 from search.driver.limits import Limits, measured_by
+from search.driver.own_functions import own_points, remarks_on_reuse
 from search.driver.request import Request
 from search.driver.totals import Totals
 from search.driver.view import View
@@ -183,6 +184,8 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
         with _undone_unless_legal(request, scheduler):
             _check_networks(request, executor)
             limits.check()
+        for remark in remarks_on_reuse(space, list(request.recipes.values())):
+            view.say(remark)
         tracking = _tracking(request, data, study)
         tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
         recorder = Recorder(study, tracking, tags)
@@ -223,7 +226,7 @@ def _undone_unless_legal(request: Request, scheduler: Scheduler) -> Iterator[Non
 
 
 def _check_networks(request: Request, executor: Executor) -> None:
-    """Build what only a built network can tell to be wrong: a layer's name, a file of weights.
+    """Build what only a built network can tell to be wrong: a layer's name, a file of weights, own functions.
 
     Raises:
         UserError: What is wrong with it.
@@ -231,11 +234,11 @@ def _check_networks(request: Request, executor: Executor) -> None:
     space = request.file.space
     dimension = space.dimensions.get("unfreeze")
     depths = list(dimension.ends()) if dimension else [space.fixed_settings.get("unfreeze", 1.0)]
-    configs = [
-        space.config({"backbone": name, "unfreeze": depth}) for name in space.backbones for depth in depths
-    ]
+    points = [{"unfreeze": depth, **own} for depth in depths for own in own_points(space)]
+    configs = [space.config({"backbone": name, **point}) for name in space.backbones for point in points]
     for config in [*configs, *request.recipes.values()]:
-        if isinstance(config.unfreeze, str) or config.weights not in ("imagenet", "none", "shapes"):
+        is_named = isinstance(config.unfreeze, str) or config.weights not in ("imagenet", "none", "shapes")
+        if is_named or config.own_functions:
             executor.submit("check", config).result()
 
 

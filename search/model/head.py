@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from search.config.trial_config import TrialConfig
 from search.model.dropout import VariableDropout
 from search.seeds import seed_for
 
@@ -24,6 +25,11 @@ class HeadPlan:
     n_classes: int
     one_logit: bool = False
     hidden: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, config: TrialConfig, n_classes: int) -> "HeadPlan":
+        """Take what a trial's settings say."""
+        return cls(n_classes, config.classifier == "sigmoid", config.hidden)
 
 
 class Head:

@@ -10,10 +10,11 @@ import numpy as np
 from search.config.trial_config import LAST, STAGES, Stage, TrialConfig
 from search.model.backbones import Backbone
 from search.model.blocks import storable_cut, trained_of, unfrozen_layers, up_to
-from search.model.build import build_backbone, preprocess
+from search.model.build import build_backbone, preprocessing
 from search.model.folding import folded
 from search.model.graph import Cut, split
 from search.model.head import Head, HeadPlan
+from search.user_function import UserFunction
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -28,8 +29,10 @@ class Network:
         head: What stands on the codes.
         codes: Where the codes are taken: see `up_to`.
         fold: Whether what is trained goes through convolutions that take in their BatchNormalization.
+        own_preprocess: A function of the user's own, in place of the backbone's preprocessing.
 
     Attributes:
+        preprocess: Pictures to what the backbone reads, symbolically.
         backbone: The pretrained part, `(n, px, px, 3) float32` to a feature map.
         features: `(n, px, px, 3) uint8` pictures to `(n, c) float32` pooled features.
         head: What stands on them.
@@ -45,8 +48,10 @@ class Network:
         head: HeadPlan,
         codes: float | str = 1.0,
         fold: bool = False,
+        own_preprocess: UserFunction | None = None,
     ) -> None:
-        self._row, self._fold = backbone, fold
+        self._fold = fold
+        self.preprocess = preprocessing(backbone, image_size_px, own_preprocess)
         self.backbone = up_to(build_backbone(backbone, image_size_px, weights, seed=0), codes)
         pictures = self._pictures()
         pooled = self._pooled(self.backbone, pictures)
@@ -105,7 +110,7 @@ class Network:
         below, above = split(self.backbone, cut)
         pictures = self._pictures()
         below, above = self._worked(below), self._worked(above)
-        prefix = keras.Model(pictures, below(preprocess(self._row, pictures)), name="prefix")
+        prefix = keras.Model(pictures, below(self.preprocess(pictures)), name="prefix")
         codes = keras.Input(cut.shape, name="codes")
         pooled = keras.layers.GlobalAveragePooling2D(name="pool")(above(codes))
         return prefix, keras.Model(codes, self.head.model(pooled), name="tail")
@@ -115,7 +120,7 @@ class Network:
         return folded(part) if self._fold else part
 
     def _pooled(self, backbone: keras.Model, pictures: keras.KerasTensor) -> keras.KerasTensor:
-        maps = backbone(preprocess(self._row, pictures))
+        maps = backbone(self.preprocess(pictures))
         return keras.layers.GlobalAveragePooling2D(name="pool")(maps)
 
     def _pictures(self) -> keras.KerasTensor:

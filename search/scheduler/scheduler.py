@@ -15,6 +15,7 @@ from search.scheduler.ranking import BEST_FEW, best_of
 from search.scheduler.rungs import epochs_left, rungs_of
 from search.scheduler.steps import most_head_epochs, steps_of
 from search.scheduler.trial import Proposal, Trial, Way
+from search.training.own_functions import why_not_reused
 from search.training.segment import Epoch, Segment, better
 
 
@@ -201,7 +202,8 @@ class Scheduler:
         return max(trial.reported, default=0) > max(self.steps(trial, epoch))
 
     def _segment(self, trial: Trial, stage: Stage, until: int) -> Segment:
-        owner = None if self._space.reuse.enabled else f"{self._study_uid}/{self._origin(trial).number}"
+        is_reused = self._space.reuse.enabled and why_not_reused(trial.config) is None
+        owner = None if is_reused else f"{self._study_uid}/{self._origin(trial).number}"
         return trial.segment(stage, until, self._metric, self._space.seed, owner)
 
     def _origin(self, trial: Trial) -> Trial:

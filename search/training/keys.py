@@ -25,7 +25,8 @@ def checkpoint_key(segment: Segment, stage: Stage, epoch: int, draw_seed: int, f
         stage: The stage.
         epoch: The epoch reached, from 1.
         draw_seed: The data's draw seed, which decides where pictures are augmented.
-        facts: What else decides: the pictures, the weights, the environment.
+        facts: What else decides: the pictures, the weights, the environment, and where there are any the
+            functions of the user's own.
     """
     if stage == "head":
         start: Any = {"facts": dict(facts), "trial": _of_trial(segment, draw_seed), "format": FORMAT}
@@ -37,7 +38,7 @@ def checkpoint_key(segment: Segment, stage: Stage, epoch: int, draw_seed: int, f
 def draw_key(draw: int, strength: float, draw_seed: int, facts: Facts) -> str:
     """Name the training pictures as one draw of some strength makes them; no backbone has to do with that."""
     augmented = {"strength": strength, "draw": draw, "seed": draw_seed}
-    deciding = {name: facts[name] for name in ("pictures", "environment")}
+    deciding = {name: facts[name] for name in ("pictures", "environment", "augmentor") if name in facts}
     return digest_of({"augment": augmented, "facts": deciding, "format": FORMAT})
 
 
@@ -54,7 +55,8 @@ def features_key(
     """Name the features that a frozen part of a backbone gives for one draw of a split."""
     augmented = {"strength": strength, "draw": draw, "seed": draw_seed} if strength > 0 else {}
     of = {"backbone": backbone, "codes": codes, "part": part, "split": split, "augment": augmented}
-    return digest_of({**of, "facts": dict(facts), "format": FORMAT})
+    deciding = {name: fact for name, fact in facts.items() if strength > 0 or name != "augmentor"}
+    return digest_of({**of, "facts": deciding, "format": FORMAT})
 
 
 def _of_trial(segment: Segment, draw_seed: int) -> dict[str, Any]:
@@ -69,7 +71,7 @@ def _of_trial(segment: Segment, draw_seed: int) -> dict[str, Any]:
         "head": {"classifier": config.classifier, "hidden": config.hidden},
         "codes": config.codes,
         "dropout": config.dropout,
-        "augment": config.augment,
+        "augment": config.strength,
         "weight_decay": config.weight_decay,
         "label_smoothing": config.label_smoothing,
         "class_weight": config.class_weight,

@@ -13,7 +13,7 @@ import numpy as np
 from search.config.trial_config import Stage, TrialConfig
 from search.data.draws import draw_of_epoch
 from search.data.image_set import ImageSet
-from search.model.augmentation import Augmentation
+from search.model.augmentation import augmentation_of
 from search.model.backbones import backbone
 from search.model.head import HeadPlan
 from search.model.network import Network
@@ -21,6 +21,7 @@ from search.seeds import seed_for
 from search.training.metrics import measure, picture_weights, smoothed
 from search.training.schedule import learning_rates
 from search.training.segment import Epoch, better, stage_ended
+from search.training.workshop import own_preprocess
 
 _PREDICT_BATCH = 64
 
@@ -68,10 +69,11 @@ class _Plain:
     ) -> None:
         self.epochs: list[Epoch] = []
         self._config, self._images, self._metric, self._seed = config, images, metric, seed
-        self._augmentation = Augmentation(images.draw_seed)
+        self._augmentation = augmentation_of(config, images.draw_seed)
         self._best_value: float | None = None
-        plan = HeadPlan(len(images.classes), config.classifier == "sigmoid", config.hidden)
-        self.network = Network(backbone(config.backbone), config.image_size, weights, plan, config.codes)
+        plan = HeadPlan.of(config, len(images.classes))
+        row, own = backbone(config.backbone), own_preprocess(config)
+        self.network = Network(row, config.image_size, weights, plan, config.codes, own_preprocess=own)
         self.network.reset(seed_for(seed, "head init"))
         self._best = self.network.whole.get_weights()
         # asked before any layer is held still
@@ -106,7 +108,7 @@ class _Plain:
         rows = rows[order]
         draw = draw_of_epoch(number - 1, config.n_draws, config.augment)
         pictures = self._augmentation(
-            self._images.images[rows], self._images.content[rows], draw, config.augment
+            self._images.images[rows], self._images.content[rows], draw, config.strength
         )
         targets = smoothed(self._images.labels[rows], len(self._images.classes), config.label_smoothing)
         rates = learning_rates(config, stage, number, -(-len(rows) // config.batch_size))

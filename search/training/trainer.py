@@ -11,6 +11,7 @@ import numpy as np
 from search.config.sections import Reuse
 from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet
+from search.data.own_augmentor import OwnAugmentor
 from search.digests import digest_of_file
 from search.errors import TrialError
 from search.model.programs import forward_program
@@ -19,6 +20,7 @@ from search.training.checkpoint import Checkpoint
 from search.training.environment import environment
 from search.training.features import Features
 from search.training.keys import Facts, checkpoint_key
+from search.training.own_functions import ingredients
 from search.training.rows import Rows
 from search.training.segment import Cost, Epoch, Progress, Segment, SegmentResult, Size
 from search.training.stage_training import StageTraining, predict
@@ -69,6 +71,7 @@ class Trainer:
         self._images, self._weights, self._progress = images, weights, progress
         self._environment = environment()
         self._digests: dict[Path, str] = {}
+        self._own: dict[tuple[object, ...], Facts] = {}
         self._written: dict[str, TrialConfig] = {}
         self._live: tuple[str, StageTraining] | None = None
         self.workshop = Workshop(draw_seed, reuse.fold_batch_norm)
@@ -110,15 +113,19 @@ class Trainer:
         return bench
 
     def check(self, config: TrialConfig) -> None:
-        """Build the network of a config and find what it unfreezes.
+        """Build the network of a config, find what it unfreezes, and try an augmentor of the user's own.
 
         Raises:
-            UserError: The weights are another network's, or the backbone has no such layer.
+            UserError: The weights are another network's, the backbone has no such layer, or a function of the
+                user's own does not do.
         """
-        n_classes = len(self._images(config.image_size).classes)
-        bench = self.workshop.bench(config, self._weights(config), n_classes)
+        images = self._images(config.image_size)
+        bench = self.workshop.bench(config, self._weights(config), len(images.classes))
         for stage in config.stages:
             bench.network.trained_in(config, stage)
+        augmentation = self.workshop.augmentation_of(config)
+        if isinstance(augmentation, OwnAugmentor):
+            augmentation.check(images.images[images.rows["train"][0]])
 
     def cost(self, config: TrialConfig) -> Cost:
         """Time the forward pass of a config's backbone, after one that compiles it."""
@@ -155,8 +162,16 @@ class Trainer:
             "environment": self._environment,
             "features": self._reuse.features,
             "batch_norm": "folded" if self._reuse.fold_batch_norm else "layers",
+            **self._ingredients(segment.config),
         }
         return _Stage(segment, images, facts)
+
+    def _ingredients(self, config: TrialConfig) -> Facts:
+        """Name what the user's own functions are made of, as they were when they were loaded."""
+        called = (config.augmentor, config.preprocess, config.augment > 0)
+        if called not in self._own:
+            self._own[called] = ingredients(config)
+        return self._own[called]
 
     def _digest(self, weights: Path) -> str:
         if weights not in self._digests:
@@ -222,7 +237,8 @@ class Trainer:
         # Asked for only where the stage begins: it may be gone by the time the stage goes on.
         start = self._end_of_head(stage) if stage.segment.stage == "tune" and number == 0 else None
         store = self._store if stage.segment.owner is None else None
-        features = Features(store, self.workshop.augmentation, stage.facts, self._reuse.features)
+        augmentation = self.workshop.augmentation_of(stage.segment.config)
+        features = Features(store, augmentation, stage.facts, self._reuse.features)
         training = StageTraining(
             stage.segment, stage.images, self._bench(stage), self.workshop, features, start, self._progress
         )

@@ -92,14 +92,14 @@ class Worker:
         """
         self._trainer.check(config)
 
-    def augmented(self, image_size_px: int, strengths: Sequence[float], n_draws: int) -> np.ndarray:
-        """Change the first training picture as trials do.
+    def augmented(self, config: TrialConfig, strengths: Sequence[float], n_draws: int) -> np.ndarray:
+        """Change the first training picture as trials of a config do.
 
         Returns:
             `(strengths, n_draws, px, px, 3) uint8`.
         """
-        images = self.images(image_size_px)
-        rows, augmentation = images.rows["train"][:1], self._trainer.workshop.augmentation
+        images = self.images(config.image_size)
+        rows, augmentation = images.rows["train"][:1], self._trainer.workshop.augmentation_of(config)
         pictures, content = images.images[rows], images.content[rows]
         return np.stack(
             [

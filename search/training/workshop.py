@@ -6,14 +6,15 @@ from pathlib import Path
 
 import keras
 
-from search.config.trial_config import OptimizerName, Stage, TrialConfig
+from search.config.trial_config import BUILTIN, OptimizerName, Stage, TrialConfig
 from search.errors import SpaceError
-from search.model.augmentation import Augmentation
+from search.model.augmentation import Augmentation, Augmenting, augmentation_of
 from search.model.backbones import backbone
 from search.model.graph import Cut
 from search.model.head import HeadPlan
 from search.model.network import Network
 from search.model.programs import ForwardProgram, TrainingProgram, forward_program, training_program
+from search.user_function import UserFunction, user_function
 
 # Pictures or features a call in inference. Part of a key, since another size may give other bits.
 FORWARD_BATCH = 64
@@ -69,10 +70,23 @@ class Workshop:
     """
 
     def __init__(self, draw_seed: int, fold: bool) -> None:
-        self._fold = fold
+        self._fold, self._draw_seed = fold, draw_seed
         self.augmentation = Augmentation(draw_seed)
         self.compiled = 0
         self._benches: OrderedDict[tuple[object, ...], Bench] = OrderedDict()
+        self._others: dict[str, Augmenting] = {}
+
+    def augmentation_of(self, config: TrialConfig) -> Augmenting:
+        """Give what changes the training pictures of a trial.
+
+        Raises:
+            SpaceError: The config names an augmentor that does not exist.
+        """
+        if config.augmentor == BUILTIN:
+            return self.augmentation
+        if config.augmentor not in self._others:
+            self._others[config.augmentor] = augmentation_of(config, self._draw_seed)
+        return self._others[config.augmentor]
 
     def bench(self, config: TrialConfig, weights: Path | None, n_classes: int) -> Bench:
         """Give the network that a config asks for, with what was compiled for it.
@@ -84,11 +98,11 @@ class Workshop:
             raise SpaceError(
                 f"classifier: sigmoid is for two classes, and there are {n_classes}; take softmax."
             )
-        plan = HeadPlan(n_classes, config.classifier == "sigmoid", config.hidden)
-        key = (config.backbone, config.image_size, weights, plan, config.codes)
+        plan = HeadPlan.of(config, n_classes)
+        key = (config.backbone, config.image_size, weights, plan, config.codes, config.preprocess)
         if key not in self._benches:
-            row = backbone(config.backbone)
-            network = Network(row, config.image_size, weights, plan, config.codes, self._fold)
+            row, own = backbone(config.backbone), own_preprocess(config)
+            network = Network(row, config.image_size, weights, plan, config.codes, self._fold, own)
             head = _way("head", network.features, network.head.model, pays=True)
             self._benches[key] = Bench(network, head, _way("whole", None, network.trained))
         self._benches.move_to_end(key)
@@ -123,6 +137,16 @@ class Workshop:
     ) -> TrainingProgram:
         self.compiled += 1
         return training_program(model, trained, optimizer, batch_size)
+
+
+def own_preprocess(config: TrialConfig) -> UserFunction | None:
+    """Load the preprocessing function of the user's own; None where the backbone's own way is to be taken.
+
+    Raises:
+        SpaceError: There is no such function.
+    """
+    name = config.own_functions.get("preprocess")
+    return None if name is None else user_function(name, "preprocess")
 
 
 def _way(name: str, frozen: keras.Model | None, model: keras.Model, pays: bool | None = None) -> Way:
