@@ -3,7 +3,7 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from search import __version__
+from search.config.space import Space
+from search.config.trial_config import STAGES, TrialConfig
 from search.data.split import SPLITS, SplitRule
 from search.data.table import DataSet, read_pictures
 from search.data.threads import Progress
@@ -36,6 +38,9 @@ from search.training.worker import WorkerPlan
 
 # How long the end of a run waits for MLflow before what is left stays on disk for the next start.
 _LONGEST_FLUSH_S = 30.0
+
+# Settings that change the learning rate from step to step, so that no callback may set it.
+_OF_RATES = ("lr_schedule", "warmup")
 
 OpenView = Callable[[list[Trial], float | None], AbstractContextManager[View]]
 
@@ -149,7 +154,8 @@ def discard(request: Request) -> None:
     study, file = request.file.space.study, request.study_file
     delete_study(request.options.storage_url, study)
     spooled = file.path.parent.glob(f"{study}.*.spool.*")
-    for left in (left for left in spooled if is_of_study(left.name, study)):
+    written = (request.options.home / "store" / "files").glob(f"{study}.*")
+    for left in (left for left in [*spooled, *written] if is_of_study(left.name, study)):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     forget_pins(request.options.home / "store", study)
     file.delete()
@@ -223,7 +229,7 @@ def _undone_unless_legal(request: Request, scheduler: Scheduler) -> Iterator[Non
 
 
 def _check_networks(request: Request, executor: Executor) -> None:
-    """Build what only a built network can tell to be wrong: a layer's name, a file of weights.
+    """Build what only a built network can tell to be wrong: a layer's name, a file of weights, a callback.
 
     Raises:
         UserError: What is wrong with it.
@@ -234,9 +240,19 @@ def _check_networks(request: Request, executor: Executor) -> None:
     configs = [
         space.config({"backbone": name, "unfreeze": depth}) for name in space.backbones for depth in depths
     ]
+    if space.callbacks:
+        configs += list(_at_ends(space, [f"{stage}.{key}" for stage in STAGES for key in _OF_RATES]))
     for config in [*configs, *request.recipes.values()]:
-        if isinstance(config.unfreeze, str) or config.weights not in ("imagenet", "none", "shapes"):
-            executor.submit("check", config).result()
+        is_named = isinstance(config.unfreeze, str) or config.weights not in ("imagenet", "none", "shapes")
+        if is_named or config.callbacks:
+            executor.submit("check", config, space.objective.metric).result()
+
+
+def _at_ends(space: Space, keys: Sequence[str]) -> Iterator[TrialConfig]:
+    """Give a config for each end of some dimensions, as far as the space has them."""
+    for key, dimension in space.dimensions.items():
+        for value in dimension.ends() if key in keys else ():
+            yield space.config({"backbone": space.backbones[0], key: value})
 
 
 def _scheduler(
