@@ -128,6 +128,7 @@ class _Plain:
         model.fit(
             (batch for number in numbers for batch in self._batches(stage, number)),
             steps_per_epoch=len(rates[0]),
+            shuffle=False,
             initial_epoch=before,
             epochs=before + len(numbers),
             verbose=0,
