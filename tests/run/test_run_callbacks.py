@@ -54,18 +54,17 @@ def with_module(command: Command) -> Command:
 def test_a_study_with_callbacks_that_is_killed_ends_as_an_undisturbed_one(command: Command) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    options = ("--trials", "4", "--finalists", "2", *PROMOTE, "--set", CALLBACKS)
+    options = ("--trials", "3", "--finalists", "2", *PROMOTE, "--set", CALLBACKS)
     command = with_module(command)
     whole = with_module(Command(command.space, command.data, command.home.parent / "whole"))
     whole.summary(*options)
-    assert kill_after(command, options, epochs=1, delay_s=0.0)
     assert kill_after(command, options, epochs=3, delay_s=0.3)
     command.summary(*options)
     assert table_of(command.home) == table_of(whole.home)
 
     found, undisturbed = files_of_runs(command.home), files_of_runs(whole.home)
-    assert found.keys() == undisturbed.keys() >= {"0", "1", "2", "3"}
-    assert len(found) > 5
+    assert found.keys() == undisturbed.keys() >= {"0", "1", "2"}
+    assert len(found) > 4  # finalists on fresh seeds, and the study itself
     for name, folder in found.items():
         if name == "None/None":
             continue
