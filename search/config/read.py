@@ -11,7 +11,15 @@ from pydantic import ValidationError
 
 from search.config.assignments import assign_all, assigned_settings
 from search.config.dimensions import PerBackbone, Range
-from search.config.mistakes import Tell, nearest, sentences, teller, unknown, wrong_settings
+from search.config.mistakes import (
+    Tell,
+    nearest,
+    sentences,
+    teller,
+    unknown,
+    wrong_callbacks,
+    wrong_settings,
+)
 from search.config.space import Space
 from search.config.strict_yaml import Document, KeyPath, read_document
 from search.config.trial_config import TOGETHER, TrialConfig, keys_of_config
@@ -25,7 +33,7 @@ class Recipe:
     Attributes:
         name: Its file's name without the ending.
         summary: What its author does, one line.
-        settings: The settings it fixes, under their keys.
+        settings: The settings it fixes, under their keys; its callbacks among them where it names any.
     """
 
     name: str
@@ -108,13 +116,16 @@ def read_recipe(path: Path, backbones: Collection[str]) -> Recipe:
     """
     document = read_document(_text_of(path), path.name)
     tell = teller(path.name, document)
-    known = ["summary", "fixed"]
+    known = ["summary", "fixed", "callbacks"]
     mistakes = [*document.mistakes]
     mistakes += [tell((key,), unknown(key, known)) for key in document.value if key not in known]
     settings = document.value.get("fixed")
     if not isinstance(settings, dict):
         raise SpaceError(*mistakes, tell(("fixed",), "expected a mapping of settings"))
     mistakes += wrong_settings(settings, "fixed", tell)
+    if "callbacks" in document.value:
+        settings = {**settings, "callbacks": document.value["callbacks"]}
+        mistakes += wrong_callbacks(settings["callbacks"], tell)
     name = settings.get("backbone")
     if isinstance(name, str) and name not in backbones:
         mistakes.append(tell(("fixed", "backbone"), _no_backbone(name, backbones)))

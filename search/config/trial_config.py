@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from search.config.callbacks import Callback
+
 Stage = Literal["head", "tune"]
 STAGES: tuple[Stage, Stage] = ("head", "tune")
 OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop"]
@@ -190,6 +192,9 @@ class TrialConfig(BaseModel):
     n_draws: Annotated[int, Field(ge=1)] = Field(
         default=4, description="augmentation passes that the epochs take in turn"
     )
+    callbacks: list[Callback] = Field(
+        default=[], description="Keras callbacks of both stages, each a name with its arguments"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -266,10 +271,15 @@ class TrialConfig(BaseModel):
         """The share of a stage's steps in which its learning rate rises from 0."""
         return self.head_warmup if stage == "head" else self.tune_warmup
 
-    def flat(self) -> dict[str, bool | int | float | str]:
-        """The settings under their own keys (`head.lr`); those of a stage that is not there are left out."""
+    def flat(self) -> dict[str, Any]:
+        """The settings under their own keys (`head.lr`).
+
+        Those of a stage that is not there are left out, and `callbacks` where there are none.
+        """
         settings = self.model_dump(by_alias=True)
-        return {key: value for key, value in settings.items() if self.tunes or not key.startswith("tune.")}
+        left_out = set() if self.callbacks else {"callbacks"}
+        left_out |= set() if self.tunes else {key for key in settings if key.startswith("tune.")}
+        return {key: value for key, value in settings.items() if key not in left_out}
 
 
 def keys_of_config() -> dict[str, str]:

@@ -62,7 +62,15 @@ def _epochs(frozen: FrozenTrial, stage: Stage, most_head: int, metric: str) -> l
     values = list(_values(frozen, stage, most_head))
     seconds = frozen.user_attrs.get(f"{stage}_seconds", 0.0) / max(1, len(values))
     return [
-        Epoch(stage, number, {metric: value}, seconds, pictures_per_s=0.0, time_ms=0)
+        Epoch(
+            stage,
+            number,
+            {metric: value},
+            seconds,
+            pictures_per_s=0.0,
+            time_ms=0,
+            stops=number == len(values) and stage in frozen.user_attrs.get("stopped", ()),
+        )
         for number, value in enumerate(values, start=1)
     ]
 
@@ -88,6 +96,8 @@ def facts_of(trial: Trial) -> dict[str, Any]:
         facts |= {"epochs_run": outcome.epochs_run, "epochs_reused": outcome.epochs_reused}
         facts |= {"seconds_spent": outcome.spent_s, "seconds_saved": outcome.saved_s}
         facts["stages"] = [asdict(one) for one in outcome.stages]
+    stopped = [stage for stage, epochs in trial.epochs.items() if epochs and epochs[-1].stops]
+    facts |= {"stopped": stopped} if stopped else {}
     for stage, epochs in trial.epochs.items():
         facts[f"{stage}_seconds"] = sum(epoch.seconds for epoch in epochs)
     return facts

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from search.config.trial_config import STAGES, Stage, TrialConfig
@@ -107,6 +108,7 @@ class Trial:
         closed: Whether it was only paused when the study's budget was reached: it is pruned, and may go on
             as another trial.
         must_replay: Whether its epochs hold the objective only, so that they are replayed before it goes on.
+        files: The folder of what its callbacks wrote, once it is known; None where they write nothing.
     """
 
     number: int
@@ -126,6 +128,7 @@ class Trial:
     promotions: list[Way] = field(default_factory=list)
     closed: bool = False
     must_replay: bool = False
+    files: Path | None = None
 
     @property
     def config(self) -> TrialConfig:
@@ -209,7 +212,9 @@ class Trial:
     def current_stage(self, metric: str) -> Stage | None:
         """Give the stage that is to be trained next, or None where both are over."""
         for stage in self.config.stages:
-            if not stage_ended(self.config, stage, self.values(stage, metric), metric):
+            epochs = self.epochs[stage]
+            stopped = bool(epochs) and epochs[-1].stops
+            if not stage_ended(self.config, stage, self.values(stage, metric), metric, stopped):
                 return stage
         return None
 
@@ -241,7 +246,15 @@ class Trial:
                 metrics = {name: best.metrics[name] for name in best.metrics if name.startswith("val_")}
                 yield Reached(stage, best.epoch, metrics, best.trained_parameters)
 
-    def segment(self, stage: Stage, until: int, metric: str, study_seed: int, owner: str | None) -> Segment:
+    def segment(
+        self,
+        stage: Stage,
+        until: int,
+        metric: str,
+        study_seed: int,
+        owner: str | None,
+        files: str | None = None,
+    ) -> Segment:
         """Describe the work from what is known of a stage up to an epoch."""
         return Segment(
             config=self.config,
@@ -253,6 +266,7 @@ class Trial:
             study_seed=study_seed,
             replicate=self.proposal.replicate,
             owner=owner,
+            files=files,
         )
 
 

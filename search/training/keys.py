@@ -25,8 +25,8 @@ def checkpoint_key(segment: Segment, stage: Stage, epoch: int, draw_seed: int, f
         stage: The stage.
         epoch: The epoch reached, from 1.
         draw_seed: The data's draw seed, which decides where pictures are augmented.
-        facts: What else decides: the pictures, the weights, the environment, and where there are any the
-            functions of the user's own.
+        facts: What else decides: the pictures, the weights, the environment, callbacks, and where there are
+            any the functions of the user's own.
     """
     if stage == "head":
         start: Any = {"facts": dict(facts), "trial": _of_trial(segment, draw_seed), "format": FORMAT}
@@ -61,9 +61,11 @@ def features_key(
 
 def _of_trial(segment: Segment, draw_seed: int) -> dict[str, Any]:
     config = segment.config
+    files = {} if segment.files is None else {"files": segment.files}
     drawn = {"draws": config.n_draws, "draw_seed": draw_seed} if config.augment > 0 else {}
     return {
         **drawn,
+        **files,
         "backbone": config.backbone,
         "batch_size": config.batch_size,
         "optimizer": config.optimizer,

@@ -1,6 +1,7 @@
 """StageTraining: one stage of one trial in memory, epoch by epoch."""
 
 import math
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from search.data.image_set import ImageSet
 from search.errors import TrialError
 from search.seeds import seed_for
+from search.training.callbacks import StageCallbacks
 from search.training.checkpoint import Checkpoint
 from search.training.features import Features
 from search.training.linear import fit_linear
@@ -32,6 +34,7 @@ class StageTraining:
         features: Where the stage's inputs come from.
         start: Where stage 2 starts; None for stage 1, and for a stage 2 that is resumed next.
         progress: Told after each part of an epoch: stage, epoch, share done.
+        folder: Where the trial's callbacks write; None where they write nothing.
 
     Attributes:
         trained_layers: How many layers the stage trains, the classifier included.
@@ -50,6 +53,7 @@ class StageTraining:
         features: Features,
         start: Checkpoint | None,
         progress: Progress,
+        folder: Path | None = None,
     ) -> None:
         self._segment, self._config, self._stage = segment, segment.config, segment.stage
         self._images, self._bench = images, bench
@@ -63,7 +67,15 @@ class StageTraining:
         self.last = start
         self.saved_s = 0.0
         self.before: dict[str, float] = {}
+        self._steps = math.ceil(len(images.rows["train"]) / self._config.batch_size)
+        optimizer = self._program.optimizer
+        self._callbacks = StageCallbacks(segment, bench.network, optimizer, folder, self._steps)
         self._begin(start)
+
+    @property
+    def stops(self) -> bool:
+        """Whether a callback ended the stage after the last epoch."""
+        return self._callbacks.stops
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go to where a checkpoint of this stage was taken."""
@@ -71,7 +83,12 @@ class StageTraining:
         for variable, value in zip(self._program.optimizer.variables, checkpoint.optimizer, strict=True):
             variable.assign(value)
         self._bench.network.head.dropout.seed_generator.state.assign(checkpoint.dropout)
+        self._callbacks.resume(checkpoint.callbacks)
         self.last = checkpoint
+
+    def end(self) -> None:
+        """Tell the callbacks that the stage is over."""
+        self._callbacks.end()
 
     def train_epoch(self, number: int) -> dict[str, float]:
         """Train one epoch and validate.
@@ -81,16 +98,19 @@ class StageTraining:
 
         Raises:
             TrialError: The loss is not finite.
+            SpaceError: A callback does what cannot be kept.
         """
         self.saved_s = 0.0
         is_first = self._stage == "head" and number == 1
         self.before = {f"val_{name}": value for name, value in self._validate().items()} if is_first else {}
+        if number == 1:
+            self._callbacks.begin(b"" if self.last is None else self.last.callbacks)
         metrics = self._train(number)
         metrics |= {f"val_{name}": value for name, value in self._validate().items()}
         for name in ("loss", "val_loss"):
             if not math.isfinite(metrics[name]):
                 raise TrialError(f"{name} is {metrics[name]} in epoch {number} of stage {self._stage}")
-        return metrics
+        return self._callbacks.end_epoch(number, metrics)
 
     def checkpoint(self, number: int, value: float) -> Checkpoint:
         """Take the state after an epoch, and the best weights so far.
@@ -113,6 +133,7 @@ class StageTraining:
             best_value=value if best is None or is_best else best.best_value,
             best_stage=self._stage if best is None or is_best else best.best_stage,
             best_epoch=number if best is None or is_best else best.best_epoch,
+            callbacks=self._callbacks.state(),
         )
         return self.last
 
@@ -124,6 +145,7 @@ class StageTraining:
         network.moves(list(self._trained))
         network.head.dropout.reset(self._config.dropout, seed_for(self._seed, f"{self._stage} dropout"))
         self._program.reset(self._config.weight_decay)
+        self._program.optimizer.learning_rate = self._config.lr(self._stage)
 
     def _train(self, number: int) -> dict[str, float]:
         if self._stage == "head" and self._config.is_linear:
@@ -134,8 +156,8 @@ class StageTraining:
         )
         labels = self._images.labels_of("train")[order]
         targets = smoothed(labels, len(self._images.classes), self._config.label_smoothing)
-        steps = math.ceil(len(rows) / self._config.batch_size)
-        lrs = learning_rates(self._config, self._stage, number, steps)
+        steps, lr = self._steps, self._callbacks.begin_epoch(number)
+        lrs = learning_rates(self._config, self._stage, number, steps, lr)
         weights = picture_weights(labels, len(self._images.classes), self._config.class_weight)
         logits, losses = self._run(number, order, targets, weights, lrs)
         sizes = np.full(steps, self._config.batch_size)

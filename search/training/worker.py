@@ -84,13 +84,14 @@ class Worker:
         """Count the training programs made so far."""
         return self._trainer.workshop.compiled if "_trainer" in self.__dict__ else 0
 
-    def check(self, config: TrialConfig) -> None:
-        """Build the network of a config and find what it unfreezes.
+    def check(self, config: TrialConfig, metric: str) -> None:
+        """Build the network of a config, find what it unfreezes, and make its callbacks.
 
         Raises:
-            UserError: The weights are another network's, or the backbone has no such layer.
+            UserError: The weights are another network's, the backbone has no such layer, or a callback does
+                not fit.
         """
-        self._trainer.check(config)
+        self._trainer.check(config, metric)
 
     def augmented(self, config: TrialConfig, strengths: Sequence[float], n_draws: int) -> np.ndarray:
         """Change the first training picture as trials of a config do.
