@@ -5,13 +5,10 @@ What is checked here takes no Keras; a worker makes them all and checks the rest
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
-
-from search.errors import SpaceError
 
 KERAS = "keras.callbacks."
 
@@ -92,16 +89,3 @@ def are_shared(callbacks: Sequence[Callback]) -> bool:
     What a function of the user's own does cannot be told, so its trials train all their epochs themselves.
     """
     return all(name.removeprefix(KERAS) in _QUIET for callback in callbacks for name in callback)
-
-
-def check_extras(callbacks: Sequence[Callback]) -> None:
-    """Refuse what needs a package that is not installed; nothing is imported for that.
-
-    Raises:
-        SpaceError: TensorBoard without its package.
-    """
-    if any(f"{KERAS}TensorBoard" in one for one in callbacks) and find_spec("tensorboard") is None:
-        raise SpaceError(
-            "callbacks: keras.callbacks.TensorBoard needs the package tensorboard, which is not installed; "
-            "pip install tensorboard."
-        )

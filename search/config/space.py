@@ -135,7 +135,7 @@ class Space(Section):
 
     def only(self, config: TrialConfig) -> "Space":
         """Give the space that holds this one config and no other."""
-        settings = config.model_dump(by_alias=True, exclude={"n_draws"})
+        settings = config.model_dump(by_alias=True, exclude={"n_draws", "callbacks"})
         return self.model_copy(update={"fixed": Fixed.model_validate(settings), "free": Free()})
 
     def identity(self) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from search.config.callbacks import check_extras
 from search.config.extras import check_sampler
 from search.config.read import Recipe, SpaceFile, read_space, spaces_folder
 from search.config.trial_config import TrialConfig
@@ -128,8 +127,6 @@ def check(options: Options, env: Mapping[str, str] = os.environ) -> Request:
     request = Request(options, file, source)
     _check_backbones(request)
     load_own_functions(file.space, list(request.recipes.values()))
-    for callbacks in (file.space.callbacks, *(config.callbacks for config in request.recipes.values())):
-        check_extras(callbacks)
     if not options.fresh:
         request.study_file.check_space(file.space, options.command)
     return request
