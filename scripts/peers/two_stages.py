@@ -103,12 +103,10 @@ class TwoStages:
     def train(self) -> Iterator[float]:
         """Train both stages epoch by epoch; gives the validation loss of each."""
         config, pictures = self.config, self._pictures
-        steps, batches = (
-            pictures.steps(config.batch_size),
-            pictures.training(config.batch_size, config.augment),
-        )
+        steps = pictures.steps(config.batch_size)
         for stage in config.stages:
             self._compile(stage)
+            batches = pictures.training(config.batch_size, config.augment)
             best = _BestWeights()
             for number in range(1, config.epochs(stage) + 1):
                 rates = _Rates(learning_rates(config, stage, number, steps))

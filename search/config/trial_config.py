@@ -196,6 +196,10 @@ class TrialConfig(BaseModel):
         default=[], description="Keras callbacks of both stages, each a name with its arguments"
     )
 
+    def __hash__(self) -> int:
+        """Hash all settings; callbacks are mappings, which have no hash of their own."""
+        return hash(self.model_dump_json())
+
     @model_validator(mode="before")
     @classmethod
     def _decays(cls, settings: Any) -> Any:

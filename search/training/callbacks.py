@@ -149,6 +149,7 @@ class StageCallbacks:
     def _check(self, name: str, hook: str, variable: Any, rate: float, weights: list[np.ndarray]) -> None:
         """Refuse what a callback must not do, which only its call tells."""
         if variable is not self._optimizer.learning_rate:
+            self._optimizer._learning_rate = variable  # the program serves other trials too
             raise SpaceError(
                 f"callbacks: {name} puts another object in place of the learning rate; set it to a number."
             )

@@ -21,7 +21,7 @@ from search.errors import StudyError
 from search.recorder.optuna_half import StoredStudy, delete_study
 from search.scheduler.distributions import params_of
 from search.scheduler.scheduler import Scheduler
-from search.scheduler.trial import Outcome, Proposal, Trial
+from search.scheduler.trial import Outcome, Proposal, Reached, Trial
 from search.training.segment import Epoch, Size
 
 MOST_HEAD = 3
@@ -80,7 +80,9 @@ def _proposal(recipe: str | None = None, **settings: Any) -> Proposal:
 
 
 def _epoch(stage: Any, number: int, value: float) -> Epoch:
-    return Epoch(stage, number, {**METRICS, "val_loss": value}, 2.0, 100.0, 0, saved_s=0.5)
+    before = {"val_loss": 0.7} if (stage, number) == ("head", 1) else {}
+    figures = {"trained_parameters": 7, "saved_s": 0.5, "before": before}
+    return Epoch(stage, number, {**METRICS, "val_loss": value}, 2.0, 100.0, 0, **figures)
 
 
 def _trained(study: StoredStudy, state: Any = "complete", reason: str | None = None) -> Trial:
@@ -170,10 +172,18 @@ def test_a_trial_is_read_back_as_it_was(url: str) -> None:
     assert [one.state for one in read] == ["complete", "pruned", "failed", "running"]
     for before, after in zip([trial, pruned, failed, running], read, strict=True):
         assert _without_epochs(after) == _without_epochs(before)
+    validated = {name: value for name, value in METRICS.items() if name.startswith("val_")}
+    reached = (
+        Reached("head", 0, {"val_loss": 0.7}, 0),
+        Reached("head", 2, validated, 7),
+        Reached("tune", 1, {**validated, "val_loss": 0.4}, 7),
+    )
     for after in read[:3]:
         assert after.values("head", "val_loss") == [0.5, 0.25]
         assert after.values("tune", "val_loss") == [0.4]
-        assert after.outcome == Outcome("head", 2, {**METRICS, "val_loss": 0.25}, 6.0, 2, 1, 4.0, 3.5)
+        assert after.outcome == Outcome(
+            "head", 2, {**METRICS, "val_loss": 0.25}, 6.0, 2, 1, 4.0, 3.5, reached
+        )
         assert [epoch.seconds for stage in STAGES for epoch in after.epochs[stage]] == [2.0, 2.0, 2.0]
     assert read[3].epochs == {"head": [], "tune": []}
 
