@@ -53,7 +53,15 @@ def test_segments_under_jax_resume_to_the_bit_and_agree_with_tensorflow(
     from search.training.segment import Segment
 
     # Dropout is the one thing whose random numbers differ between backends.
-    config = make_config(dropout=0.0, augment=0.5, weight_decay=0.01, optimizer="adam", tune__lr_ratio=0.1)
+    reducing = {"keras.callbacks.ReduceLROnPlateau": {"patience": 1, "min_delta": 10.0}}
+    config = make_config(
+        dropout=0.0,
+        augment=0.5,
+        weight_decay=0.01,
+        optimizer="adam",
+        tune__lr_ratio=0.1,
+        callbacks=[reducing],
+    )
     settings = json.dumps(config.flat())
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path), str(Path(__file__).parent), settings],
