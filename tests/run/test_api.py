@@ -64,7 +64,7 @@ def test_a_data_frame_gives_the_trials_of_a_csv_file_and_hands_over_the_champion
 
 def test_a_table_that_lacks_a_column_or_a_picture_is_told_so(command: Command) -> None:
     frame = frame_of(command.data)
-    with pytest.raises(DataError, match="columns path and label; the DataFrame has 'path', .*; add 'label'"):
+    with pytest.raises(DataError, match=r"columns path and label; the DataFrame has 'path', .*; add 'label'"):
         run(frame.drop(columns="label"), command.space, home=command.home)
     frame.loc[102, "path"] = "/nowhere.png"
     with pytest.raises(DataError, match=r"tables/\w+\.csv, row 3: the picture /nowhere.png does not exist"):
