@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 from command import Command
-from mlflow import MlflowClient
 from reading import table_of
 
 pytestmark = pytest.mark.slow
@@ -51,9 +50,7 @@ def test_a_study_with_both_is_a_study_as_any_and_its_model_needs_neither(
     assert summary["trials"]["complete"] + summary["trials"]["pruned"] == 3
     params = summary["champion"]["params"]
     assert (params["augmentor"], params["preprocess"]) == ("mine:flip", "mine:halves")
-    version = MlflowClient(f"sqlite:///{own.home / 'mlflow.db'}").get_model_version("small", "1")
     (model,) = (own.home / "mlartifacts").rglob("model.keras")
-    assert version.version == "1"
     loaded = keras.models.load_model(model, compile=False, safe_mode=True)
     assert loaded.predict(np.zeros((1, 32, 32, 3), np.uint8), verbose=0).shape == (1, 2)
 
