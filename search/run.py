@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list_recipes:
         print(*_recipe_lines(), sep="\n")
         return 0
+    if options.list_data:
+        print(*_data_lines(), sep="\n")
+        return 0
     try:
         # advice on how to go on must not discard what there is to go on with
         command = shlex.join(word for word in asked if word != "--fresh")
@@ -65,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--register", action="store_true", help="with --recipe: register its model")
     parser.add_argument("--list-recipes", action="store_true", help="show the recipes, and run nothing")
+    parser.add_argument(
+        "--list-data", action="store_true", help="show the data sets that can be downloaded, and run nothing"
+    )
     parser.add_argument(
         "--data",
         metavar="PLACE",
@@ -109,6 +115,17 @@ def _recipe_lines() -> list[str]:
     recipes = shipped_recipes(BACKBONES)
     width = max(len(recipe.name) for recipe in recipes)
     return [f"{recipe.name:{width}}  {recipe.summary}" for recipe in recipes]
+
+
+def _data_lines() -> list[str]:
+    from search.data.named import NAMED
+
+    width = max(map(len, NAMED))
+    return [
+        f"{name:{width}}  {row.totals.pictures:6} pictures of {row.totals.classes:2} classes, "
+        f"{row.size_bytes / 1e6:3.0f} MB, {row.address}; licence: {row.licence}"
+        for name, row in NAMED.items()
+    ]
 
 
 def _one_recipe(asked: argparse.Namespace) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from search.data.threads import Progress, in_threads
 from search.digests import digest_of
 from search.errors import DataError
 from search.store.entries import Store
+from search.store.mapped import give_back
 
 PICTURES = "pictures.npy"
 
@@ -71,8 +72,13 @@ def _decode_all(data: DataSet, image_size_px: int, file: Path, progress: Progres
         index, path, content = row
         pictures[index] = decode(_unchanged_bytes(Path(path), content), image_size_px)
 
+    def tell(done: int, total: int) -> None:
+        give_back(pictures)
+        if progress is not None:
+            progress(done, total)
+
     rows = list(zip(range(len(data.table)), data.table["path"], data.table["content"], strict=True))
-    in_threads(fill, rows, progress)
+    in_threads(fill, rows, tell)
     pictures.flush()
 
 

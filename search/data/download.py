@@ -1,27 +1,25 @@
-"""Downloads of named data sets: one archive, checked for size, paths and structure before it counts.
+"""Downloads of named data sets: one archive, checked for size, digest, paths and structure first.
 
 A data set's folder appears whole or not at all. Nothing of an archive is believed: no path in it may
 leave the folder, and no more is unpacked than the data set is known to hold.
 """
 
-import errno
 import http.client
 import shutil
-import stat
 import urllib.error
 import urllib.request
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from filelock import FileLock
 
-from search.data.folders import EXTENSIONS
+from search.data.archives import DamagedArchiveError, Member, Packing, open_archive
+from search.data.folders import EXTENSIONS, IGNORED_PREFIXES
+from search.digests import digest_of_file
 from search.errors import DataError
 
 # Called with (bytes so far, bytes in all).
@@ -30,25 +28,51 @@ ByteProgress = Callable[[int, int], None]
 SILENCE_S = 10.0  # how long a server may say nothing, at the connection and at every read
 CHUNK_BYTES = 1 << 18
 UNPACKED_RATIO = 4  # pictures hardly shrink in an archive; more than this is no archive of pictures
-ENCRYPTED = 1  # bit of a member's flags
-PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How many classes and pictures there are, where more is not known."""
+
+    classes: int
+    pictures: int
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip file at an address, and what is known of it.
+    """An archive at an address, and what is known of it.
 
     Args:
         address: Where it is.
         size_bytes: Its exact size.
-        top: The folder inside that holds the pictures' folders.
-        pictures: How many pictures each folder below `top` holds, as `{"train/cats": 1000, ...}`.
+        top: The folder inside that holds the pictures' folders, or the pictures.
+        pictures: How many pictures each folder below `top` holds, as `{"train/cats": 1000, ...}`, or their
+            totals.
+        sha256: Its digest, None where that is not known.
+        packing: Its kind of file.
+        labelled_by: Whether the class is the name of a picture's folder, or begins the picture's own name,
+            as in `great_pyrenees_12.jpg`; then each class gets a folder.
+        licence: Under which terms the pictures are given.
+        has_sample: Whether the embedded sample may stand in where there is no connection.
     """
 
     address: str
     size_bytes: int
     top: str
-    pictures: Mapping[str, int]
+    pictures: Mapping[str, int] | Totals
+    sha256: str | None = None
+    packing: Packing = "zip"
+    labelled_by: Literal["folder", "name"] = "folder"
+    licence: str = "not stated"
+    has_sample: bool = False
+
+    @property
+    def totals(self) -> Totals:
+        """The classes and pictures in all."""
+        if isinstance(self.pictures, Totals):
+            return self.pictures
+        classes = {folder.rpartition("/")[2] for folder in self.pictures}
+        return Totals(len(classes), sum(self.pictures.values()))
 
 
 class NoConnectionError(Exception):
@@ -84,7 +108,7 @@ def download(archive: Archive, place: Path, progress: ByteProgress | None = None
 
 def _download(archive: Archive, place: Path, progress: ByteProgress | None) -> None:
     with _draft(place) as draft:
-        file = draft / "archive.zip"
+        file = draft / f"archive.{archive.packing}"
         _fetch(archive, file, progress)
         _unpack(archive, file, draft / "pictures")
         (draft / "pictures").rename(place)
@@ -114,6 +138,8 @@ def _fetch(archive: Archive, file: Path, progress: ByteProgress | None) -> None:
             f"The download of {archive.address} broke off after {n_bytes} of {archive.size_bytes} bytes; "
             "start again, or give the pictures with --data."
         )
+    if archive.sha256 is not None and (found := digest_of_file(file)) != archive.sha256:
+        raise _wrong(archive, f"has the SHA-256 {archive.sha256}", f"what came has {found}")
 
 
 def _open(address: str) -> http.client.HTTPResponse:
@@ -153,62 +179,69 @@ def _read(response: http.client.HTTPResponse) -> bytes:
 
 def _unpack(archive: Archive, file: Path, folder: Path) -> None:
     try:
-        with zipfile.ZipFile(file) as opened:
-            members = _members(archive, opened)
-            for name, member in members.items():
+        with open_archive(file, archive.packing) as members:
+            for name, member in _pictures(archive, members).items():
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                # What is read ends at the size that the archive declares, whatever is packed in it.
-                with opened.open(member) as source, target.open("xb") as out:
+                with member.open() as source, target.open("xb") as out:
                     shutil.copyfileobj(source, out)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
-        # A damaged table of contents points to places before the file's start; a full disk is no damage.
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise
-        raise _wrong(archive, "is a whole zip file", f"this one is damaged ({error})") from error
+    except DamagedArchiveError as error:
+        raise _wrong(
+            archive, f"is a whole {archive.packing} file", f"this one is damaged ({error})"
+        ) from error
 
 
-def _members(archive: Archive, opened: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Tell which members are the pictures, by their path below the top folder."""
-    _refuse_unsafe(archive, opened.infolist())
+def _pictures(archive: Archive, members: Sequence[Member]) -> dict[str, Member]:
+    """Tell which members are the pictures, by the path that each gets: below the top folder, or by class."""
+    _refuse_unsafe(archive, members)
     top = f"{archive.top}/"
-    members = {
-        member.filename.removeprefix(top): member
-        for member in opened.infolist()
-        if member.filename.startswith(top) and member.filename.lower().endswith(EXTENSIONS)
+    found = {
+        member.name.removeprefix(top): member
+        for member in members
+        if member.name.startswith(top) and _is_picture(PurePosixPath(member.name).name)
     }
-    found = Counter(str(PurePosixPath(name).parent) for name in members)
-    if found != archive.pictures:
-        raise _wrong(archive, f"holds {_spelled(archive.pictures)}", f"this one holds {_spelled(found)}")
-    return members
+    if archive.labelled_by == "name":
+        found = {_by_class(archive, name): member for name, member in found.items()}
+    counts = Counter(str(PurePosixPath(name).parent) for name in found)
+    got = counts if isinstance(archive.pictures, Mapping) else Totals(len(counts), counts.total())
+    if got != archive.pictures:
+        raise _wrong(archive, f"holds {_spelled(archive.pictures)}", f"this one holds {_spelled(got)}")
+    return found
 
 
-def _refuse_unsafe(archive: Archive, members: Sequence[zipfile.ZipInfo]) -> None:
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS) and not name.startswith(IGNORED_PREFIXES)
+
+
+def _by_class(archive: Archive, name: str) -> str:
+    """Put a picture such as `great_pyrenees_12.jpg` into the folder of its class."""
+    label, _, number = PurePosixPath(name).stem.rpartition("_")
+    if "/" in name or not label or not number.isdecimal():
+        raise _wrong(archive, "names each picture CLASS_NUMBER", f"this one holds {name!r}")
+    return f"{label}/{name}"
+
+
+def _refuse_unsafe(archive: Archive, members: Sequence[Member]) -> None:
     for member in members:
         if _leaves_its_folder(member):
-            raise _wrong(archive, "stays inside its folder", f"this one holds {member.filename!r}")
-        if member.flag_bits & ENCRYPTED or member.compress_type not in PACKINGS:
-            raise _wrong(
-                archive, "is packed plainly", f"{member.filename!r} is encrypted or packed otherwise"
-            )
-    unpacked = sum(member.file_size for member in members)
+            raise _wrong(archive, "stays inside its folder", f"this one holds {member.name!r}")
+        if not member.is_plain:
+            raise _wrong(archive, "is packed plainly", f"{member.name!r} is encrypted or packed otherwise")
+    unpacked = sum(member.n_bytes for member in members)
     if unpacked > UNPACKED_RATIO * archive.size_bytes:
         raise _wrong(archive, "holds pictures", f"this one unpacks to {unpacked} bytes")
 
 
-def _leaves_its_folder(member: zipfile.ZipInfo) -> bool:
+def _leaves_its_folder(member: Member) -> bool:
     """Tell whether a path is anything but plain steps downwards, on any system, or a link."""
-    path = PurePosixPath(member.filename)
-    plain = str(path) == member.filename.removesuffix("/") and not path.is_absolute()
-    return (
-        not plain
-        or ".." in path.parts
-        or not {"\\", ":"}.isdisjoint(member.filename)
-        or stat.S_ISLNK(member.external_attr >> 16)
-    )
+    path = PurePosixPath(member.name)
+    plain = str(path) == member.name.removesuffix("/") and not path.is_absolute()
+    return not plain or ".." in path.parts or not {"\\", ":"}.isdisjoint(member.name) or member.is_link
 
 
-def _spelled(pictures: Mapping[str, int]) -> str:
+def _spelled(pictures: Mapping[str, int] | Totals) -> str:
+    if isinstance(pictures, Totals):
+        return f"{pictures.pictures} pictures of {pictures.classes} classes"
     return ", ".join(f"{n} in {folder}" for folder, n in sorted(pictures.items())) or "no pictures"
 
 

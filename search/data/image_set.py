@@ -10,6 +10,7 @@ from search.data.split import SPLITS
 from search.data.table import DataSet
 from search.data.threads import Progress
 from search.store.entries import Store
+from search.store.mapped import read_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +37,7 @@ class ImageSet:
 
     def images_of(self, split: str) -> np.ndarray:
         """Give the pictures of a split: `(n of the split, px, px, 3) uint8`."""
-        chosen: np.ndarray = self.images[self.rows[split]]
-        return chosen
+        return read_rows(self.images, self.rows[split])
 
     def labels_of(self, split: str) -> np.ndarray:
         """Give the labels of a split: `(n of the split,) int64`."""

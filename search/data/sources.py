@@ -9,20 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from search.data.download import Archive, ByteProgress, NoConnectionError, download
+from search.data.named import NAMED
 from search.errors import DataError
 
 SAMPLE: Literal["sample"] = "sample"
-
-NAMED: Mapping[str, Archive] = {
-    # Address, size and folders as in TensorFlow's transfer-learning tutorial. Its digest is not known to
-    # us, so none is pinned; size, structure and the checksums inside the zip file are checked.
-    "cats_dogs": Archive(
-        address="https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip",
-        size_bytes=68_606_236,
-        top="cats_and_dogs_filtered",
-        pictures={"train/cats": 1000, "train/dogs": 1000, "validation/cats": 500, "validation/dogs": 500},
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -115,6 +105,11 @@ def _without_connection(name: str, archive: Archive, home: Path, why: str, study
         raise DataError(
             f"The pictures of {name!r} must be at hand to go on with its study; there is no connection to "
             f"{archive.address} ({why}); give their folder with --data."
+        )
+    if not archive.has_sample:
+        raise DataError(
+            f"The pictures of {name!r} must be downloaded; there is no connection to {archive.address} "
+            f"({why}); give their folder with --data, or run the sample with --data sample."
         )
     return _sample(home, f"no connection to {archive.address} ({why})")
 

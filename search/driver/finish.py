@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from search.data.image_set import image_set
+from search.data.image_set import ImageSet, image_set
 from search.data.split import SPLITS
 from search.data.table import DataSet
 from search.digests import digest_of
@@ -145,15 +145,19 @@ class _Finish:
             figures.confusion_matrix(
                 folder / "confusion_validation.png", labels, found.argmax(axis=1), self._data.classes
             )
-            images = self._images(trial, "validation")
+            images = self._image_set(trial)
             figures.worst_mistakes(
-                folder / "mistakes_validation.png", images, labels, found, self._data.classes
+                folder / "mistakes_validation.png",
+                images.images,
+                labels,
+                found,
+                self._data.classes,
+                rows_of=images.rows["validation"],
             )
             self._tracking.log_artifacts(trial.key, folder)
 
-    def _images(self, trial: Trial, split: str) -> np.ndarray:
-        draw_seed = self._space.data.draw_seed
-        return image_set(self._data, trial.config.image_size, draw_seed, self._store).images_of(split)
+    def _image_set(self, trial: Trial) -> ImageSet:
+        return image_set(self._data, trial.config.image_size, self._space.data.draw_seed, self._store)
 
     def _register(self, trial: Trial, test: Score, baselines: list[Baseline]) -> Champion:
         if not self._request.options.register:
@@ -172,6 +176,7 @@ class _Finish:
                 "The champion is not registered: MLflow does not answer; run the command again."
             )
         self._view.say(f"registering trial {trial.number}")
+        images = self._image_set(trial)
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / "model.keras"
             self._executor.submit("export", self._scheduler.last_segment(trial), path).result()
@@ -180,7 +185,7 @@ class _Finish:
                 study=self._space.study,
                 trial=trial.number,
                 classes=self._data.classes,
-                example=np.array(self._images(trial, "validation")[:_EXAMPLES]),
+                example=np.array(images.images[images.rows["validation"][:_EXAMPLES]]),
                 card=model_card(self._facts(trial, test, baselines)),
                 score=test,
                 test_fingerprint=self._test_fingerprint(),

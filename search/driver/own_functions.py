@@ -7,8 +7,9 @@ from typing import Any
 
 from search.config.space import Space
 from search.config.trial_config import TrialConfig
+from search.digests import digest_of
 from search.model.loading import load_keras
-from search.training.own_functions import why_not_reused
+from search.training.own_functions import ingredients, why_not_reused
 from search.user_function import user_function
 
 _SETTINGS = ("augmentor", "preprocess")
@@ -40,6 +41,16 @@ def remarks_on_reuse(space: Space, recipes: Sequence[TrialConfig]) -> list[str]:
         return []
     reasons = (why_not_reused(config) for config in _configs(space, recipes))
     return list(dict.fromkeys(reason for reason in reasons if reason is not None))
+
+
+def states(space: Space, recipes: Sequence[TrialConfig]) -> dict[str, str]:
+    """Give the digest of each function that a study may call, by a name that a message can show."""
+    found = [ingredients(config) for config in _configs(space, recipes)]
+    return {
+        f"state of {one['name']} and what it imports": digest_of(one)
+        for functions in found
+        for one in functions.values()
+    }
 
 
 def _configs(space: Space, recipes: Sequence[TrialConfig]) -> list[TrialConfig]:

@@ -20,7 +20,7 @@ from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
 from search.driver.kept import Kept, forget_pins, is_of_study
 from search.driver.limits import Limits, measured_by
-from search.driver.own_functions import remarks_on_reuse
+from search.driver.own_functions import remarks_on_reuse, states
 from search.driver.request import Request
 from search.driver.totals import Totals
 from search.driver.view import View
@@ -171,7 +171,9 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     space, options = request.file.space, request.options
     study = StoredStudy(options.storage_url, space)
     most_head = request.most_head_epochs
-    study.hold_to({"space": space.digest(), "pictures": data.fingerprint, "most head epochs": most_head})
+    facts = {"space": space.digest(), "pictures": data.fingerprint}
+    functions = states(space, list(request.recipes.values()))
+    study.hold_to({**facts, "most head epochs": most_head, **functions})
     request.study_file.write(space, data.fingerprint, sizes(data))
     deadline = None if space.budget.timeout_s is None else started + space.budget.timeout_s
     left = None if deadline is None else lambda: deadline - time.monotonic()

@@ -117,16 +117,18 @@ def worst_mistakes(
     probabilities: npt.NDArray[np.floating],
     classes: Sequence[str],
     most: int = 25,
+    rows_of: npt.NDArray[np.integer] | None = None,
 ) -> int:
     """Draw the mistakes that the model was surest of as a grid of thumbnails, in a PNG file.
 
     Args:
         path: The file; it is written only if there is a mistake.
-        images: (n, px, px, 3) uint8; may be a memory map, only the mistakes are read.
+        images: (n, px, px, 3) uint8, or more of them; may be a memory map, only the mistakes are read.
         labels: (n,) integers, the true class of each picture.
         probabilities: (n, c) floats, the model's probability of each class.
         classes: Names of the c classes, by index.
         most: How many thumbnails at most.
+        rows_of: (n,) integers, where each picture stands in `images`; None where they are in the same order.
 
     Returns:
         How many mistakes are shown; 0 if the model made none.
@@ -145,7 +147,7 @@ def worst_mistakes(
         axes.set_axis_off()
     for axes, row in zip(grid.flat, rows, strict=False):
         guess = int(np.argmax(probabilities[row]))
-        axes.imshow(np.asarray(images[row]))
+        axes.imshow(np.asarray(images[row if rows_of is None else rows_of[row]]))
         caption = f"is {_short(classes[int(labels[row])])}\nsaid {_short(classes[guess])}"
         axes.set_title(f"{caption} {probabilities[row][guess]:.0%}", fontsize=8, parse_math=False)
     _save(figure, path)

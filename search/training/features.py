@@ -17,6 +17,7 @@ from search.data.image_set import ImageSet
 from search.model.augmentation import Augmenting
 from search.store.entries import Store
 from search.store.kinds import Kind
+from search.store.mapped import give_back
 from search.training.keys import Facts, draw_key, features_key
 from search.training.sources import (
     PICTURES_A_PART,
@@ -157,6 +158,7 @@ def _build(store: Store, kind: Kind, key: str, source: Making) -> Stored:
         for at in range(0, n, PICTURES_A_PART):
             positions = np.arange(at, min(n, at + PICTURES_A_PART))
             codes[positions] = source.take(positions)
+            give_back(codes)
         codes.flush()
         (draft / _COST).write_text(json.dumps({"seconds": time.perf_counter() - started}))
         # Opened before others can drop it: what is mapped can be read for as long as it is needed. It was

@@ -13,6 +13,9 @@ from search.data.own_augmentor import OwnAugmentor
 from search.digests import digest_of_file
 from search.user_function import UserFunction, user_function
 
+# Folders whose packages are told apart by their versions; what lies elsewhere is being worked on.
+_INSTALLED = {"site-packages", "dist-packages"}
+
 
 def why_not_reused(config: TrialConfig) -> str | None:
     """Say why nothing of a trial may be taken up by another one, None where it may.
@@ -65,7 +68,7 @@ def _imports(function: UserFunction) -> dict[str, str]:
         if name in seen or file is None or top in sys.stdlib_module_names:
             continue
         seen.add(name)
-        if top in distributions:
+        if top in distributions and _INSTALLED & set(Path(file).parts):
             found[top] = version(distributions[top][0])
         elif file.endswith(".py"):
             found[name] = digest_of_file(Path(file))

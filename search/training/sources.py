@@ -12,6 +12,7 @@ from search.data.image_set import ImageSet
 from search.errors import SpaceError
 from search.model.augmentation import Augmenting
 from search.model.programs import ForwardProgram
+from search.store.mapped import read_rows
 from search.training.workshop import FORWARD_BATCH
 
 # Pictures held in memory at a time while features are computed; a multiple of the forward batch.
@@ -88,7 +89,7 @@ class Pictures:
         """Augment some pictures."""
         rows = self.images.rows[self.split][positions]
         return self.augmentation(
-            self.images.images[rows], self.images.content[rows], self.draw, self.strength
+            read_rows(self.images.images, rows), self.images.content[rows], self.draw, self.strength
         )
 
 
@@ -146,7 +147,7 @@ class Stored:
         """Read those of some pictures: float32 features or uint8 pictures."""
         started = time.perf_counter()
         dtype = np.uint8 if self.codes.dtype == np.uint8 else np.float32
-        codes = np.asarray(self.codes[positions], dtype=dtype)
+        codes = read_rows(self.codes, positions).astype(dtype, copy=False)
         reading_s = time.perf_counter() - started
         self._saved_s += self._computing_s * len(positions) / len(self.codes) - reading_s
         return codes

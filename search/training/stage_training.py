@@ -9,6 +9,7 @@ import numpy as np
 from search.data.image_set import ImageSet
 from search.errors import TrialError
 from search.seeds import seed_for
+from search.store.mapped import read_rows
 from search.training.callbacks import StageCallbacks
 from search.training.checkpoint import Checkpoint
 from search.training.features import Features
@@ -21,6 +22,8 @@ from search.training.workshop import Bench, Workshop
 
 # Steps in one call of a program of stage 2: bounds the memory, and the time until an interrupt is seen.
 _STEPS_A_CALL = 16
+# Features in one call of a program of stage 1
+_MOST_BYTES_A_CALL = 64 << 20
 
 
 class StageTraining:
@@ -155,11 +158,10 @@ class StageTraining:
             len(rows)
         )
         labels = self._images.labels_of("train")[order]
-        targets = smoothed(labels, len(self._images.classes), self._config.label_smoothing)
         steps, lr = self._steps, self._callbacks.begin_epoch(number)
         lrs = learning_rates(self._config, self._stage, number, steps, lr)
         weights = picture_weights(labels, len(self._images.classes), self._config.class_weight)
-        logits, losses = self._run(number, order, targets, weights, lrs)
+        logits, losses = self._run(number, order, labels, weights, lrs)
         sizes = np.full(steps, self._config.batch_size)
         sizes[-1] = len(rows) - (steps - 1) * self._config.batch_size
         return {
@@ -168,17 +170,17 @@ class StageTraining:
         }
 
     def _run(
-        self, number: int, order: np.ndarray, targets: np.ndarray, weights: np.ndarray, lrs: np.ndarray
+        self, number: int, order: np.ndarray, labels: np.ndarray, weights: np.ndarray, lrs: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         source = self._features.of_epoch(self._way, self._config, self._images, number)
-        # A head's epoch is over in no time, so it is one call.
-        steps = len(lrs) if self._stage == "head" else _STEPS_A_CALL
+        steps = self._steps_a_call()
         size = steps * self._config.batch_size
         logits, losses = [], []
         for call, at in enumerate(range(0, len(order), size)):
             part = slice(at, at + size)
             inputs, its_lrs = source.take(order[part]), lrs[call * steps : (call + 1) * steps]
-            outputs, loss = self._program.run(inputs, targets[part], weights[part], its_lrs)
+            targets = smoothed(labels[part], len(self._images.classes), self._config.label_smoothing)
+            outputs, loss = self._program.run(inputs, targets, weights[part], its_lrs)
             logits.append(outputs)
             losses.append(loss)
             self._progress(self._stage, number, min(1.0, (at + size) / len(order)))
@@ -200,6 +202,13 @@ class StageTraining:
         self._progress(self._stage, 1, 1.0)
         return measure(self._way.forward(codes), labels)
 
+    def _steps_a_call(self) -> int:
+        """A head's epoch is over in no time, so it is one call where its features are small enough."""
+        if self._way.name != "head":
+            return _STEPS_A_CALL
+        step_bytes = self._config.batch_size * math.prod(self._way.shape) * np.dtype(np.float32).itemsize
+        return max(1, _MOST_BYTES_A_CALL // step_bytes)
+
     def _validate(self) -> dict[str, float]:
         source = self._features.of_validation(self._way, self._config, self._images)
         every = np.arange(len(self._images.rows["validation"]))
@@ -217,4 +226,4 @@ def predict(bench: Bench, images: ImageSet, split: str) -> np.ndarray:
     """
     rows = images.rows[split]
     parts = (rows[at : at + PICTURES_A_PART] for at in range(0, len(rows), PICTURES_A_PART))
-    return np.concatenate([bench.whole.forward(images.images[part]) for part in parts])
+    return np.concatenate([bench.whole.forward(read_rows(images.images, part)) for part in parts])

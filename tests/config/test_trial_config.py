@@ -98,3 +98,21 @@ def test_what_a_stage_trains_of_the_backbone() -> None:
     config = TrialConfig.model_validate({"backbone": "vgg16", "unfreeze": 0.5, "head.last_layers": 6})
     assert (config.depth("head"), config.depth("tune")) == ("last:6", 0.5)
     assert TrialConfig(backbone="vgg16").depth("head") == 0.0
+
+
+def test_an_augmentor_of_ones_own_has_one_strength_only() -> None:
+    own = {"backbone": "b", "augmentor": "mine:f"}
+    assert [TrialConfig(backbone="b", augment=strength).strength for strength in (0.0, 0.25)] == [0.0, 0.25]
+    assert [TrialConfig(**own, augment=strength).strength for strength in (0.0, 0.25, 1.0)] == [0.0, 1.0, 1.0]
+
+
+def test_functions_of_ones_own_are_listed_by_setting() -> None:
+    assert TrialConfig(backbone="b").own_functions == {}
+    config = TrialConfig(backbone="b", augmentor="mine:f", preprocess="other.place:g.h")
+    assert config.own_functions == {"augmentor": "mine:f", "preprocess": "other.place:g.h"}
+
+
+@pytest.mark.parametrize("name", ["mine", "mine:", ":f", "Builtin", ""])
+def test_what_names_no_function_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"'{name}' names no function; write MODULE:FUNCTION"):
+        TrialConfig(backbone="b", augmentor=name)

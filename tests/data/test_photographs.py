@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from search.data.arrays import decoded
+from search.data.named import NAMED
 from search.data.pictures import decode
-from search.data.sources import NAMED, find_source
+from search.data.sources import find_source
 from search.data.split import SplitRule
 from search.data.table import read_pictures
 from search.store.entries import Store

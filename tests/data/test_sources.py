@@ -1,12 +1,13 @@
 import socket
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from search.data.download import Archive
-from search.data.sources import NAMED, SAMPLE, Source, find_source, local_source
+from search.data.sources import SAMPLE, Source, find_source, local_source
 from search.errors import DataError
 
 
@@ -29,7 +30,8 @@ def unreachable():
 
 
 def named(address, size_bytes=1):
-    return {"cats_dogs": Archive(address, size_bytes, "pets", {"train/cats": 1, "train/dogs": 1})}
+    pictures = {"train/cats": 1, "train/dogs": 1}
+    return {"cats_dogs": Archive(address, size_bytes, "pets", pictures, has_sample=True)}
 
 
 def test_a_given_folder_comes_first(home, elsewhere):
@@ -101,17 +103,17 @@ def test_a_folder_called_sample_is_a_folder(home):
 
 @pytest.mark.parametrize(
     ("env", "where"),
-    [({}, "SEARCH_DATA is not set"), ({"SEARCH_DATA": "/nowhere"}, "/nowhere/flowers does not exist")],
+    [({}, "SEARCH_DATA is not set"), ({"SEARCH_DATA": "/nowhere"}, "/nowhere/trees does not exist")],
 )
 def test_a_data_set_of_ones_own_must_be_given(home, env, where):
     with pytest.raises(
-        DataError, match=f"'flowers' must be given; .*{where}, and only cats_dogs can be downloaded"
+        DataError,
+        match=f"'trees' must be given; .*{where}, and only cats_dogs.*, oxford_pets can be downloaded",
     ):
-        find_source("flowers", None, home, env, study_exists=False)
+        find_source("trees", None, home, env, study_exists=False)
 
 
-def test_the_table_of_named_data_sets_says_what_the_tutorial_says():
-    archive = NAMED["cats_dogs"]
-    assert archive.address == "https://storage.googleapis.com/mledu-datasets/cats_and_dogs_filtered.zip"
-    assert archive.size_bytes == 68_606_236
-    assert sum(archive.pictures.values()) == 3000
+def test_what_has_no_sample_needs_its_connection(home):
+    known = {"flowers": replace(named(unreachable())["cats_dogs"], has_sample=False)}
+    with pytest.raises(DataError, match=r"'flowers' must be downloaded; there is no connection to .*; give"):
+        find_source("flowers", None, home, {}, study_exists=False, named=known)

@@ -12,6 +12,7 @@ from search.config.sections import Reuse
 from search.data.image_set import ImageSet
 from search.errors import TrialError
 from search.store.entries import Store
+from search.training import stage_training
 from search.training.rows import Rows
 from search.training.segment import Segment
 from search.training.stage_training import StageTraining
@@ -56,6 +57,20 @@ def test_a_trial_resumed_after_every_epoch_equals_the_uninterrupted_one(
             assert result.ran == {epoch}
     assert got == expected
     np.testing.assert_array_equal(trainer.predict_best(segment(config, "tune", 3, 3), "test"), logits)
+
+
+def test_a_head_whose_features_are_trained_on_in_parts_equals_one_call(
+    whole: tuple, tmp_path: Path, make_light_trainer: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, config, expected, _ = whole
+    bytes_a_step = config.batch_size * 256 * 4
+    monkeypatch.setattr(stage_training, "_MOST_BYTES_A_CALL", 2 * bytes_a_step)
+    told: list[float] = []
+    trainer = make_light_trainer(tmp_path)
+    trainer._progress = lambda stage, epoch, share: told.append(share)
+    assert metrics_of(trainer.run(segment(config, "head", 3, 3))) == expected[:3]
+    # 52 pictures are 4 steps
+    assert told == 3 * [32 / 52, 1.0]
 
 
 def test_a_segment_of_many_epochs_equals_one_of_each(

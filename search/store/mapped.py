@@ -1,0 +1,25 @@
+"""Memory maps that are larger than memory: pages are given back once they were read or written."""
+
+import mmap
+
+import numpy as np
+
+# Up to here a map may stay resident as a whole: it is read again and again, and memory is there for it.
+_MOST_RESIDENT_BYTES = 64 << 20
+
+
+def read_rows(mapped: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Read rows of an array that may be a memory map, `(n, ...)`, without keeping its pages."""
+    found: np.ndarray = np.asarray(mapped[rows])
+    give_back(mapped)
+    return found
+
+
+def give_back(mapped: np.ndarray) -> None:
+    """Give back the memory of a large memory map's pages; what was written to them is in the file.
+
+    Of an array in memory, of a small map, and where the system has no such call, nothing is given back.
+    """
+    pages = getattr(mapped, "_mmap", None)
+    if pages is not None and mapped.nbytes > _MOST_RESIDENT_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
