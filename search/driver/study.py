@@ -24,6 +24,7 @@ from search.driver.totals import Totals
 from search.driver.view import View
 from search.errors import DataError, StudyError, UserError
 from search.executor.executor import Executor, InlineExecutor
+from search.model.backbones import BACKBONES
 from search.recorder.optuna_half import StoredStudy, check_database, delete_study
 from search.recorder.recorder import Recorder
 from search.recorder.spool import Spool
@@ -223,7 +224,7 @@ def _undone_unless_legal(request: Request, scheduler: Scheduler) -> Iterator[Non
 
 
 def _check_networks(request: Request, executor: Executor) -> None:
-    """Build what only a built network can tell to be wrong: a layer's name, a file of weights.
+    """Build what only a built network can tell to be wrong: a layer's name, a file of weights, a function.
 
     Raises:
         UserError: What is wrong with it.
@@ -235,7 +236,8 @@ def _check_networks(request: Request, executor: Executor) -> None:
         space.config({"backbone": name, "unfreeze": depth}) for name in space.backbones for depth in depths
     ]
     for config in [*configs, *request.recipes.values()]:
-        if isinstance(config.unfreeze, str) or config.weights not in ("imagenet", "none", "shapes"):
+        named = isinstance(config.unfreeze, str) or config.weights not in ("imagenet", "none", "shapes")
+        if named or config.backbone not in BACKBONES:
             executor.submit("check", config).result()
 
 

@@ -1,5 +1,6 @@
 """Network: a backbone with its preprocessing in front and a new classifier on top."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -8,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from search.model.backbones import Backbone
+from search.model.backbones import AnyBackbone
 from search.model.blocks import storable_cut, unfrozen_layers
 from search.model.build import build_backbone, preprocess
 from search.model.dropout import VariableDropout
@@ -24,7 +25,7 @@ class Network:
     Args:
         backbone: The row of the table.
         image_size_px: Side of the square pictures.
-        weights: The file of the pretrained weights, or None for random ones.
+        weights: As in `build_backbone`.
         n_classes: Length of the output.
         fold: Whether what is trained goes through convolutions that take in their BatchNormalization.
 
@@ -38,13 +39,13 @@ class Network:
 
     def __init__(
         self,
-        backbone: Backbone,
+        backbone: AnyBackbone,
         image_size_px: int,
         weights: Path | None,
         n_classes: int,
         fold: bool = False,
     ) -> None:
-        self._row, self._fold = backbone, fold
+        self._row, self._weights, self._fold = backbone, weights, fold
         self.backbone = build_backbone(backbone, image_size_px, weights, seed=0)
         pictures = self._pictures()
         pooled = self._pooled(self.backbone, pictures)
@@ -58,6 +59,14 @@ class Network:
         self.trained = keras.Model(pictures, self.head(worked), name="trained") if fold else self.whole
         self._pretrained = [np.array(variable) for variable in self.backbone.variables]
         self._moved: set[int] = set()
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest the backbone as it was built, its layers and weights: 64 hexadecimal digits."""
+        digest = hashlib.sha256(self.backbone.to_json().encode())
+        for array in self._pretrained:
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def variables(self) -> dict[str, keras.Variable]:
@@ -96,17 +105,21 @@ class Network:
         below, above = split(self.backbone, cut)
         pictures = self._pictures()
         below, above = self._worked(below), self._worked(above)
-        prefix = keras.Model(pictures, below(preprocess(self._row, pictures)), name="prefix")
+        prefix = keras.Model(pictures, below(self.preprocessed(pictures)), name="prefix")
         codes = keras.Input(cut.shape, name="codes")
         pooled = keras.layers.GlobalAveragePooling2D(name="pool")(above(codes))
         return prefix, keras.Model(codes, self.head(pooled), name="tail")
+
+    def preprocessed(self, pictures: keras.KerasTensor) -> keras.KerasTensor:
+        """Map `(n, px, px, 3)` pictures in [0, 255] to what the backbone wants."""
+        return preprocess(self._row, pictures, self._weights)
 
     def _worked(self, part: keras.Model) -> keras.Model:
         """Give a part of the backbone as programs go through it."""
         return folded(part) if self._fold else part
 
     def _pooled(self, backbone: keras.Model, pictures: keras.KerasTensor) -> keras.KerasTensor:
-        maps = backbone(preprocess(self._row, pictures))
+        maps = backbone(self.preprocessed(pictures))
         return keras.layers.GlobalAveragePooling2D(name="pool")(maps)
 
     def _pictures(self) -> keras.KerasTensor:

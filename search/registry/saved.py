@@ -1,7 +1,7 @@
 """Saved model: a folder that MLflow, plain Keras and a reader can open."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -88,32 +88,11 @@ def _check_fit(model: Any, example: npt.NDArray[np.uint8], classes: Sequence[str
 
 
 def _check_standard(model: Any) -> None:
-    """Refuse what only this program could load: Keras names the module of every object it saves."""
-    import keras
+    """Refuse what only this program could load."""
+    from search.model.foreign import foreign_objects
 
-    config = keras.saving.serialize_keras_object(model)
-    foreign = {str(found["class_name"]) for found in _objects(config) if _is_foreign(found)}
-    if foreign:
-        raise ValueError(
-            f"plain Keras cannot load {', '.join(sorted(foreign))}; put standard layers in place"
-        )
-
-
-def _is_foreign(found: dict[str, Any]) -> bool:
-    # Safe mode refuses Lambda, since it holds code.
-    room = str(found["module"]).partition(".")[0]
-    return room not in ("keras", "builtins") or found["class_name"] == "Lambda"
-
-
-def _objects(config: object) -> Iterator[dict[str, Any]]:
-    if isinstance(config, dict):
-        if "module" in config and "class_name" in config:
-            yield config
-        for value in config.values():
-            yield from _objects(value)
-    elif isinstance(config, list | tuple):
-        for value in config:
-            yield from _objects(value)
+    if foreign := foreign_objects(model):
+        raise ValueError(f"plain Keras cannot load {', '.join(foreign)}; put standard layers in place")
 
 
 def _uncompiled(model: Any) -> Any:

@@ -5,8 +5,7 @@ from pathlib import Path
 import keras
 
 from search.config.trial_config import TrialConfig
-from search.model.backbones import backbone
-from search.model.build import preprocess
+from search.model.build import model_name
 from search.model.network import Network
 
 
@@ -19,11 +18,11 @@ def standard_model(network: Network, config: TrialConfig) -> keras.Model:
     """
     px = config.image_size
     pictures = keras.Input((px, px, 3), dtype="uint8", name="pictures")
-    maps = network.backbone(preprocess(backbone(config.backbone), pictures))
+    maps = network.backbone(network.preprocessed(pictures))
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(maps)
     kept = keras.layers.Dropout(config.dropout, name="dropout")(pooled)
     probabilities = keras.layers.Softmax(name="probabilities")(network.classifier(kept))
-    return keras.Model(pictures, probabilities, name=config.backbone)
+    return keras.Model(pictures, probabilities, name=model_name(config.backbone))
 
 
 def save_model(network: Network, config: TrialConfig, path: Path) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 from search.config.sections import Reuse
 from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet
-from search.digests import digest_of_file
 from search.errors import TrialError
+from search.model.network import Network
 from search.model.programs import forward_program
 from search.store.entries import Store
+from search.training.backbone_facts import BackboneFacts
 from search.training.checkpoint import Checkpoint
 from search.training.environment import environment
 from search.training.features import Features
@@ -49,7 +50,7 @@ class Trainer:
         store: Where features and checkpoints are.
         rows: Where the metrics of epochs are.
         images: Gives the pictures at a size in pixels.
-        weights: Gives the weights file of a config, None for random weights.
+        weights: Gives the weights file or folder of a config, None for random weights.
         draw_seed: The data's draw seed.
         progress: Told after each part of an epoch: stage, epoch, share done.
         reuse: How work is stored.
@@ -68,7 +69,7 @@ class Trainer:
         self._store, self._rows, self._reuse = store, rows, reuse
         self._images, self._weights, self._progress = images, weights, progress
         self._environment = environment()
-        self._digests: dict[Path, str] = {}
+        self._backbones = BackboneFacts()
         self._written: dict[str, TrialConfig] = {}
         self._live: tuple[str, StageTraining] | None = None
         self.workshop = Workshop(draw_seed, reuse.fold_batch_norm)
@@ -147,20 +148,20 @@ class Trainer:
         return Size(parameters, 1000 * median(seconds))
 
     def _stage(self, segment: Segment) -> _Stage:
-        images, weights = self._images(segment.config.image_size), self._weights(segment.config)
+        config, images = segment.config, self._images(segment.config.image_size)
+        weights = self._weights(config)
+
+        def network() -> Network:
+            return self.workshop.bench(config, weights, len(images.classes)).network
+
         facts = {
             "pictures": images.key,
-            "weights": "none" if weights is None else self._digest(weights),
+            **self._backbones.of(config, weights, network),
             "environment": self._environment,
             "features": self._reuse.features,
             "batch_norm": "folded" if self._reuse.fold_batch_norm else "layers",
         }
         return _Stage(segment, images, facts)
-
-    def _digest(self, weights: Path) -> str:
-        if weights not in self._digests:
-            self._digests[weights] = digest_of_file(weights)
-        return self._digests[weights]
 
     def _bench(self, stage: _Stage) -> Bench:
         config = stage.segment.config

@@ -1,0 +1,33 @@
+"""What of a model plain Keras could not load: Keras names the module of every object it saves."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+
+def foreign_objects(model: keras.Model) -> list[str]:
+    """Name the classes and functions in a model that are not Keras' own, and Lambda, which holds code."""
+    config = keras.saving.serialize_keras_object(model)
+    return sorted({_name(found) for found in _objects(config) if _is_foreign(found)})
+
+
+def _name(found: dict[str, Any]) -> str:
+    return str(found["config"] if found["class_name"] == "function" else found["class_name"])
+
+
+def _is_foreign(found: dict[str, Any]) -> bool:
+    # Safe mode refuses Lambda. Keras' own functions stand as text, under their names alone.
+    room = str(found["module"]).partition(".")[0]
+    return room not in ("keras", "builtins") or found["class_name"] in ("Lambda", "function")
+
+
+def _objects(config: object) -> Iterator[dict[str, Any]]:
+    if isinstance(config, dict):
+        if "module" in config and "class_name" in config:
+            yield config
+        for value in config.values():
+            yield from _objects(value)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from _objects(value)
