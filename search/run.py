@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recipe",
         metavar="NAME|FILE",
-        help="run this recipe alone, in the space cats_dogs or that of --study",
+        help="run this recipe alone, on the pictures of cats_dogs or of --study",
     )
     parser.add_argument("--register", action="store_true", help="with --recipe: register its model")
     parser.add_argument("--list-recipes", action="store_true", help="show the recipes, and run nothing")
@@ -203,6 +203,7 @@ def _read_data(request: Request, out: TextIO) -> "DataSet":
     from search.data.image_set import image_set
     from search.driver.study import read_data
     from search.store.entries import Store
+    from search.view.counts import counts_text
 
     store, space = Store(request.options.home / "store"), request.file.space
     with _progress("reading pictures", out) as told:
@@ -214,25 +215,28 @@ def _read_data(request: Request, out: TextIO) -> "DataSet":
     for px in dimension.ends() if dimension else [typical]:
         with _progress(f"decoding at {px} px", out) as told:
             image_set(data, int(px), space.data.draw_seed, store, told)
-    print(data.counts().to_string(), file=out)
+    print(counts_text(data, space), file=out)
     return data
 
 
 def _show_augment(request: Request, data: "DataSet", path: Path, out: TextIO) -> int:
-    from search.driver.show import N_DRAWS, STRENGTHS, show_augmentation
+    from search.driver.show import N_DRAWS, show_augmentation
 
-    show_augmentation(request, data, path)
-    print(f"a picture at strengths {', '.join(map(str, STRENGTHS))}, {N_DRAWS} draws each: {path}", file=out)
+    strengths = show_augmentation(request, data, path)
+    print(f"a picture at strengths {', '.join(map(str, strengths))}, {N_DRAWS} draws each: {path}", file=out)
     return 0
 
 
 def _dry_run(request: Request, data: "DataSet", out: TextIO) -> int:
     from search.driver.estimate import estimate
+    from search.driver.own_functions import remarks_on_reuse
     from search.view.lines import estimate_text
 
     print(json.dumps(request.file.space.identity(), indent=1), file=out)
     for name, reason in request.file.left_out.items():
         print(f"left out: recipe {name} ({reason})", file=out)
+    for remark in remarks_on_reuse(request.file.space, list(request.recipes.values())):
+        print(remark, file=out)
     print(estimate_text(estimate(with_weights(request), data)), file=out)
     print("nothing was trained", file=out)
     return 0

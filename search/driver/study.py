@@ -14,17 +14,18 @@ from search import __version__
 from search.data.split import SPLITS, SplitRule
 from search.data.table import DataSet, read_pictures
 from search.data.threads import Progress
+from search.driver.checks import check_networks
 from search.driver.driver import Driver
 from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
 from search.driver.kept import Kept, forget_pins, is_of_study
 from search.driver.limits import Limits, measured_by
+from search.driver.own_functions import remarks_on_reuse
 from search.driver.request import Request
 from search.driver.totals import Totals
 from search.driver.view import View
 from search.errors import DataError, StudyError, UserError
-from search.executor.executor import Executor, InlineExecutor
-from search.model.backbones import BACKBONES
+from search.executor.executor import InlineExecutor
 from search.recorder.optuna_half import StoredStudy, check_database, delete_study
 from search.recorder.recorder import Recorder
 from search.recorder.spool import Spool
@@ -150,7 +151,8 @@ def discard(request: Request) -> None:
     study, file = request.file.space.study, request.study_file
     delete_study(request.options.storage_url, study)
     spooled = file.path.parent.glob(f"{study}.*.spool.*")
-    for left in (left for left in spooled if is_of_study(left.name, study)):
+    written = (request.options.home / "store" / "files").glob(f"{study}.*")
+    for left in (left for left in [*spooled, *written] if is_of_study(left.name, study)):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     forget_pins(request.options.home / "store", study)
     file.delete()
@@ -182,8 +184,10 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
         executor = InlineExecutor(plan, view.progress)
         limits = Limits(space, study.sizes(), measured_by(executor), study.note_size)
         with _undone_unless_legal(request, scheduler):
-            _check_networks(request, executor)
+            check_networks(space, list(request.recipes.values()), executor)
             limits.check()
+        for remark in remarks_on_reuse(space, list(request.recipes.values())):
+            view.say(remark)
         tracking = _tracking(request, data, study)
         tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
         recorder = Recorder(study, tracking, tags)
@@ -221,24 +225,6 @@ def _undone_unless_legal(request: Request, scheduler: Scheduler) -> Iterator[Non
         if not scheduler.trials:
             discard(request)
         raise
-
-
-def _check_networks(request: Request, executor: Executor) -> None:
-    """Build what only a built network can tell to be wrong: a layer's name, a file of weights, a function.
-
-    Raises:
-        UserError: What is wrong with it.
-    """
-    space = request.file.space
-    dimension = space.dimensions.get("unfreeze")
-    depths = list(dimension.ends()) if dimension else [space.fixed_settings.get("unfreeze", 1.0)]
-    configs = [
-        space.config({"backbone": name, "unfreeze": depth}) for name in space.backbones for depth in depths
-    ]
-    for config in [*configs, *request.recipes.values()]:
-        named = isinstance(config.unfreeze, str) or config.weights not in ("imagenet", "none", "shapes")
-        if named or config.backbone not in BACKBONES:
-            executor.submit("check", config).result()
 
 
 def _scheduler(

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from search.model.backbones import (
 from search.model.counters import stable_names
 from search.model.hub import hub_model, hub_scale_and_offset
 from search.model.inlining import check_usable, inlined
-from search.model.own import own_model, own_preprocessing
+from search.model.own_backbone import own_model, way_of
+from search.model.own_preprocessing import own_preprocessing
 from search.seeds import seed_for
+from search.user_function import UserFunction
 
 # ImageNet's mean and deviation of red, green and blue in [0, 1], and the mean of blue, green and red in
 # [0, 255], as keras.applications.imagenet_utils has them.
@@ -51,10 +54,26 @@ def preprocess(
         # timm's own way, where there is no file and weights are random
         scale, offset = _TORCH if weights_path is None else hub_scale_and_offset(row, weights_path)
     else:
-        how = own_preprocessing(row) if isinstance(row, OwnBackbone) else row.preprocessing
+        how = way_of(row) if isinstance(row, OwnBackbone) else row.preprocessing
         scale, offset = _scale_and_offset(how)
         pictures = keras.ops.flip(pictures, axis=-1) if how == "caffe" else pictures
     return keras.layers.Rescaling(scale, offset=offset, name="preprocess")(pictures)
+
+
+def preprocessing(
+    row: AnyBackbone, image_size_px: int, own: UserFunction | None, weights_path: Path | None
+) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    """Give what maps uint8 pictures to what a backbone wants: its own way, or a function of the user's own.
+
+    What lies inside a backbone (`preprocessing` is `inside`) stays there.
+
+    Raises:
+        SpaceError: The user's function cannot be part of a network.
+    """
+    if own is None:
+        return lambda pictures: preprocess(row, pictures, weights_path)
+    model = own_preprocessing(own, image_size_px)
+    return lambda pictures: model(pictures)
 
 
 def build_backbone(row: AnyBackbone, image_size_px: int, weights_path: Path | None, seed: int) -> keras.Model:

@@ -11,7 +11,7 @@ import keras
 
 from search.errors import SpaceError
 from search.model.counters import keras_counter
-from search.model.foreign import foreign_objects
+from search.model.standard import foreign_objects
 
 _DEEPEST = 20  # layers within layers
 

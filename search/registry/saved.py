@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search.recorder.client import open_client
+
 
 def save_model(
     folder: Path,
@@ -68,6 +70,21 @@ def load_model(path: Path) -> Any:
     return keras.models.load_model(path, compile=False, safe_mode=True)
 
 
+def load_registered(uri: str, name: str, version: int) -> Any:
+    """Load a registered model.
+
+    Args:
+        uri: Tracking URI; the registry is there too.
+        name: The registered model's name.
+        version: Number of its version.
+    """
+    import mlflow
+
+    source = open_client(uri).get_model_version_download_uri(name, str(version))
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=uri)
+    return load_model(Path(folder) / "data" / "model.keras")
+
+
 def pip_requirements() -> list[str]:
     """List what a machine must install to run a saved model, as this one has it."""
     import keras
@@ -88,10 +105,11 @@ def _check_fit(model: Any, example: npt.NDArray[np.uint8], classes: Sequence[str
 
 
 def _check_standard(model: Any) -> None:
-    """Refuse what only this program could load."""
-    from search.model.foreign import foreign_objects
+    """Refuse what only this program could load: Keras names the module of every object it saves."""
+    from search.model.standard import foreign_objects
 
-    if foreign := foreign_objects(model):
+    foreign = foreign_objects(model)
+    if foreign:
         raise ValueError(f"plain Keras cannot load {', '.join(foreign)}; put standard layers in place")
 
 

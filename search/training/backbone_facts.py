@@ -1,6 +1,5 @@
-"""What of a backbone decides the numbers, for keys: its weights, and the code that makes it."""
+"""What of a backbone decides the numbers, for keys: its weights, and what a function of the user's built."""
 
-import uuid
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -10,8 +9,7 @@ from search.digests import digest_of_file
 from search.model.backbones import HubBackbone, OwnBackbone, backbone
 from search.model.hub_files import digest_of_preset
 from search.model.network import Network
-from search.model.own import own_preprocessing
-from search.user_function import user_function
+from search.model.own_backbone import way_of
 
 
 class BackboneFacts:
@@ -19,8 +17,6 @@ class BackboneFacts:
 
     def __init__(self) -> None:
         self._digests: dict[Path, str] = {}
-        # Stands for a function whose source cannot be read: another process may have another one.
-        self._unread = uuid.uuid4().hex
 
     def of(self, config: TrialConfig, weights: Path | None, network: Callable[[], Network]) -> dict[str, str]:
         """Name them for a trial.
@@ -36,9 +32,8 @@ class BackboneFacts:
         if isinstance(row, HubBackbone):
             facts["keras_hub"] = version("keras-hub")
         if isinstance(row, OwnBackbone):
-            facts["function"] = user_function(row.name, "backbone").digest or self._unread
             facts["network"] = network().digest
-            facts["preprocessing"] = own_preprocessing(row)
+            facts["preprocessing"] = way_of(row)
         return facts
 
     def _digest(self, weights: Path) -> str:

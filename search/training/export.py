@@ -18,10 +18,10 @@ def standard_model(network: Network, config: TrialConfig) -> keras.Model:
     """
     px = config.image_size
     pictures = keras.Input((px, px, 3), dtype="uint8", name="pictures")
-    maps = network.backbone(network.preprocessed(pictures))
+    maps = network.backbone(network.preprocess(pictures))
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(maps)
-    kept = keras.layers.Dropout(config.dropout, name="dropout")(pooled)
-    probabilities = keras.layers.Softmax(name="probabilities")(network.classifier(kept))
+    logits = network.head.standard(pooled, config.dropout)
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model(pictures, probabilities, name=model_name(config.backbone))
 
 

@@ -14,7 +14,7 @@ from search.config.sections import Precision
 from search.config.trial_config import TrialConfig
 from search.data.draws import draw_of_epoch
 from search.data.image_set import ImageSet
-from search.model.augmentation import Augmentation
+from search.model.augmentation import Augmenting
 from search.store.entries import Store
 from search.store.kinds import Kind
 from search.training.keys import Facts, draw_key, features_key
@@ -53,7 +53,7 @@ class Features:
     """
 
     def __init__(
-        self, store: Store | None, augmentation: Augmentation, facts: Facts, precision: Precision
+        self, store: Store | None, augmentation: Augmenting, facts: Facts, precision: Precision
     ) -> None:
         self._store, self._augmentation, self._facts = store, augmentation, facts
         self._precision = precision
@@ -61,7 +61,7 @@ class Features:
     def of_epoch(self, way: Way, config: TrialConfig, images: ImageSet, epoch: int) -> Source:
         """Give the training pictures' inputs in the draw that an epoch, from 1, takes."""
         draw = draw_of_epoch(epoch - 1, config.n_draws, config.augment)
-        pictures = Pictures(self._augmentation, images, "train", draw, config.augment)
+        pictures = Pictures(self._augmentation, images, "train", draw, config.strength)
         return self._of(way, config, pictures)
 
     def of_validation(self, way: Way, config: TrialConfig, images: ImageSet) -> Source:
@@ -90,9 +90,7 @@ class Features:
         key = draw_key(pictures.draw, pictures.strength, pictures.images.draw_seed, self._facts)
         return self._kept("draws", key, pictures, self._augmentation, _n_in_turn(config, pictures.images))
 
-    def _kept(
-        self, kind: Kind, key: str, source: Making, maker: Way | Augmentation, n_in_turn: int
-    ) -> Source:
+    def _kept(self, kind: Kind, key: str, source: Making, maker: Way | Augmenting, n_in_turn: int) -> Source:
         """Give what is stored of a source, stored now where that pays; else the source itself.
 
         Args:
@@ -116,7 +114,7 @@ class Features:
     def _key(self, way: Way, config: TrialConfig, of: Pictures) -> str:
         facts = {**self._facts, "batch": FORWARD_BATCH}
         place = (of.split, of.draw, of.strength, of.images.draw_seed)
-        return features_key(config.backbone, way.name, *place, facts)
+        return features_key(config.backbone, config.codes, way.name, *place, facts)
 
 
 def _n_in_turn(config: TrialConfig, images: ImageSet) -> int:
@@ -124,7 +122,7 @@ def _n_in_turn(config: TrialConfig, images: ImageSet) -> int:
     return len(images.rows["train"]) * (config.n_draws if config.augment > 0 else 1)
 
 
-def _pays(store: Store, source: Making, maker: Way | Augmentation) -> bool:
+def _pays(store: Store, source: Making, maker: Way | Augmenting) -> bool:
     if maker.pays is None:
         maker.pays = _is_read_sooner(store.root, source)
     return maker.pays and store.make_room(bytes_of(source, source.n_pictures))

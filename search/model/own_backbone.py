@@ -32,7 +32,7 @@ def own_model(row: OwnBackbone, image_size_px: int) -> keras.Model:
     return model
 
 
-def own_preprocessing(row: OwnBackbone) -> Preprocessing:
+def way_of(row: OwnBackbone) -> Preprocessing:
     """Read how pictures are mapped: the function's attribute `preprocessing`; `inside` where it has none.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What of a model plain Keras could not load: Keras names the module of every object it saves."""
+"""What plain Keras can load: objects of its own only, none that holds code."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,10 @@ import keras
 
 
 def foreign_objects(model: keras.Model) -> list[str]:
-    """Name the classes and functions in a model that are not Keras' own, and Lambda, which holds code."""
+    """Name the classes and functions in a model that plain Keras could not load, sorted.
+
+    Keras names the module of every object that it saves. Safe mode refuses Lambda, since it holds code.
+    """
     config = keras.saving.serialize_keras_object(model)
     return sorted({_name(found) for found in _objects(config) if _is_foreign(found)})
 
@@ -17,7 +20,7 @@ def _name(found: dict[str, Any]) -> str:
 
 
 def _is_foreign(found: dict[str, Any]) -> bool:
-    # Safe mode refuses Lambda. Keras' own functions stand as text, under their names alone.
+    # Keras' own functions stand as text, under their names alone.
     room = str(found["module"]).partition(".")[0]
     return room not in ("keras", "builtins") or found["class_name"] in ("Lambda", "function")
 
