@@ -15,3 +15,11 @@ def check_sampler(name: str) -> None:
         raise SpaceError(
             "sampler.name: gp needs PyTorch, which is not installed; pip install torch, or take tpe."
         )
+
+
+MISSING_HUB = "needs KerasHub, which is not installed; pip install 'fine-tune-search[hub]', or leave it out"
+
+
+def has_hub() -> bool:
+    """Tell whether KerasHub and safetensors, which holds timm's files, are installed; imports nothing."""
+    return all(find_spec(module) is not None for module in ("keras_hub", "safetensors"))

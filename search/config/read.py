@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from search.config.assignments import assign_all, assigned_settings
+from search.config.backbone_names import wrong_backbone
 from search.config.dimensions import PerBackbone, Range
 from search.config.mistakes import (
     Tell,
@@ -75,7 +76,7 @@ def read_space(
     Args:
         study: A name in `spaces/`, or a YAML file.
         assignments: What `--set` was given, `KEY=VALUE` each; of two with one key the later one counts.
-        backbones: The names that a backbone may have.
+        backbones: The names of the table of backbones.
         recipe_alone: Whether the space is there for its one recipe only. Then what `--set` fixes goes before
             what the recipe says, and all that the recipe leaves open is fixed.
 
@@ -109,7 +110,7 @@ def read_recipe(path: Path, backbones: Collection[str]) -> Recipe:
 
     Args:
         path: The file.
-        backbones: The names that a backbone may have.
+        backbones: The names of the table of backbones.
 
     Raises:
         SpaceError: One sentence for each mistake.
@@ -127,8 +128,8 @@ def read_recipe(path: Path, backbones: Collection[str]) -> Recipe:
         settings = {**settings, "callbacks": document.value["callbacks"]}
         mistakes += wrong_callbacks(settings["callbacks"], tell)
     name = settings.get("backbone")
-    if isinstance(name, str) and name not in backbones:
-        mistakes.append(tell(("fixed", "backbone"), _no_backbone(name, backbones)))
+    if isinstance(name, str) and (wrong := wrong_backbone(name, backbones)):
+        mistakes.append(tell(("fixed", "backbone"), wrong))
     if mistakes:
         raise SpaceError(*mistakes)
     return Recipe(path.stem, str(document.value.get("summary", "")), settings)
@@ -245,13 +246,8 @@ def _wrong_backbones(
         return
     section = "free" if "backbone" in space.dimensions else "fixed"
     for name in space.backbones:
-        if name not in backbones:
-            yield tell((section, "backbone"), _no_backbone(name, backbones))
-
-
-def _no_backbone(name: str, backbones: Collection[str]) -> str:
-    near = nearest(name, backbones)
-    return f"no backbone is called '{name}'{near or '; there are ' + ', '.join(sorted(backbones))}"
+        if wrong := wrong_backbone(name, backbones):
+            yield tell((section, "backbone"), wrong)
 
 
 def _uncovered(space: Space, key: str, dimension: PerBackbone, tell: Tell) -> Iterator[str]:

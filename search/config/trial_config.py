@@ -95,7 +95,10 @@ class TrialConfig(BaseModel):
         extra="forbid", frozen=True, strict=True, validate_by_name=True, validate_by_alias=True
     )
 
-    backbone: str = Field(description="a name of the table of backbones, such as mobilenet_v2_035")
+    backbone: str = Field(
+        description="a name of the table of backbones, such as mobilenet_v2_035; hub/PRESET of KerasHub; "
+        "timm/NAME; or MODULE:FUNCTION"
+    )
     weights: str = Field(default="imagenet", description="imagenet, none, shapes, or a weights file")
     image_size: int = Field(default=160, ge=32, le=1024, description="side of the square pictures, pixels")
     batch_size: int = Field(default=32, ge=1, le=4096, description="pictures a step")
@@ -243,7 +246,7 @@ class TrialConfig(BaseModel):
     @property
     def own_functions(self) -> dict[str, str]:
         """The functions of the user's own that the settings name, by setting."""
-        named = {"augmentor": self.augmentor, "preprocess": self.preprocess}
+        named = {"backbone": self.backbone, "augmentor": self.augmentor, "preprocess": self.preprocess}
         return {key: name for key, name in named.items() if ":" in name}
 
     @property

@@ -54,7 +54,5 @@ def states(space: Space, recipes: Sequence[TrialConfig]) -> dict[str, str]:
 
 
 def _configs(space: Space, recipes: Sequence[TrialConfig]) -> list[TrialConfig]:
-    return [
-        *(space.config({"backbone": space.backbones[0], **point}) for point in own_points(space)),
-        *recipes,
-    ]
+    points = product(space.backbones, own_points(space))
+    return [*(space.config({"backbone": name, **point}) for name, point in points), *recipes]

@@ -1,16 +1,16 @@
-"""The table of backbones: every row of keras.applications that makes sense for transfer.
+"""The table of backbones: every row of keras.applications that makes sense for transfer. And those beside it.
 
 A row says how its network is made, what its pictures must be mapped to and where its weights lie. Where it
 can be cut is found from its graph (graph.py) and never written here. This module loads neither Keras nor
 TensorFlow.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from search.config.backbone_names import TIMM, TIMM_TAGS, is_own, wrong_backbone
 from search.errors import SpaceError
 
 Preprocessing = Literal["tf", "torch", "caffe", "inside"]
@@ -59,20 +59,59 @@ class Backbone:
     alpha: float | None = None
 
 
-def backbone(name: str) -> Backbone:
-    """Look up a row of the table.
+@dataclass(frozen=True)
+class HubBackbone:
+    """A backbone that KerasHub makes: a preset of its own, `hub/PRESET`, or one of timm's, `timm/NAME`."""
+
+    name: str
+    smallest_px: int = 32
+
+    @property
+    def is_timm(self) -> bool:
+        """Whether its files are timm's."""
+        return self.name.startswith(TIMM)
+
+    @property
+    def architecture(self) -> str:
+        """The name without its source, and without timm's tag."""
+        return self.name.partition("/")[2].partition(".")[0]
+
+    @property
+    def tag(self) -> str:
+        """Which checkpoint of this architecture is meant: the one named, or else timm's default."""
+        return self.name.partition(".")[2] or TIMM_TAGS[self.architecture]
+
+    @property
+    def folder(self) -> str:
+        """Where its files lie in a folder of weights, such as `timm/resnet18.a1_in1k`."""
+        return f"{TIMM}{self.architecture}.{self.tag}" if self.is_timm else self.name
+
+
+@dataclass(frozen=True)
+class OwnBackbone:
+    """A backbone of the user's own, `my_module:build`: a function of the pictures' size."""
+
+    name: str
+    smallest_px: int = 1
+
+
+AnyBackbone = Backbone | HubBackbone | OwnBackbone
+
+
+def backbone(name: str) -> AnyBackbone:
+    """Look up a row of the table, or take the name apart.
 
     Raises:
         SpaceError: There is no such backbone; the nearest names are suggested.
     """
     if name in BACKBONES:
         return BACKBONES[name]
-    near = difflib.get_close_matches(name, BACKBONES, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(BACKBONES)}."
-    raise SpaceError(f"backbone: '{name}' is not a known backbone; {hint}")
+    if wrong := wrong_backbone(name, BACKBONES):
+        raise SpaceError(f"backbone: {wrong}.")
+    return OwnBackbone(name) if is_own(name) else HubBackbone(name)
 
 
-def check_image_size(row: Backbone, image_size_px: int) -> None:
+def check_image_size(row: AnyBackbone, image_size_px: int) -> None:
     """Check that a backbone takes pictures of this size.
 
     Raises:

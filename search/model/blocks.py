@@ -224,7 +224,8 @@ def _spans(graph: Graph) -> list[_Span]:
 
 def _kind(operations: tuple[keras.Operation, ...]) -> Literal["convolution", "branches", "gate", "link"]:
     if len(operations) > 1:
-        return "gate" if isinstance(operations[-1], keras.layers.Multiply) else "branches"
+        # keras.ops.multiply as well as the layer
+        return "gate" if type(operations[-1]).__name__ == "Multiply" else "branches"
     return "convolution" if _has_convolution(operations[0]) else "link"
 
 
@@ -235,7 +236,9 @@ def _has_convolution(operation: keras.Operation) -> bool:
 
 
 def _is_depthwise(operation: keras.Operation) -> bool:
-    return isinstance(operation, keras.layers.DepthwiseConv2D)
+    # KerasHub writes a depthwise convolution as one with a group for each channel.
+    grouped = isinstance(operation, keras.layers.Conv2D) and 1 < operation.groups == operation.filters
+    return grouped or isinstance(operation, keras.layers.DepthwiseConv2D)
 
 
 def _is_activated(operation: keras.Operation, before: bool) -> bool:

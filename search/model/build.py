@@ -10,7 +10,18 @@ import keras
 import numpy as np
 
 from search.errors import WeightsError
-from search.model.backbones import Backbone, check_image_size
+from search.model.backbones import (
+    AnyBackbone,
+    Backbone,
+    HubBackbone,
+    OwnBackbone,
+    Preprocessing,
+    check_image_size,
+)
+from search.model.counters import stable_names
+from search.model.hub import hub_model, hub_scale_and_offset
+from search.model.inlining import check_usable, inlined
+from search.model.own_backbone import own_model, way_of
 from search.model.own_preprocessing import own_preprocessing
 from search.seeds import seed_for
 from search.user_function import UserFunction
@@ -20,26 +31,37 @@ from search.user_function import UserFunction
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 _MEAN_BGR = (103.939, 116.779, 123.68)
+_TORCH = (
+    [1 / (255 * deviation) for deviation in _DEVIATION],
+    [-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)],
+)
 
 
-def preprocess(row: Backbone, pictures: keras.KerasTensor) -> keras.KerasTensor:
+def preprocess(
+    row: AnyBackbone, pictures: keras.KerasTensor, weights_path: Path | None = None
+) -> keras.KerasTensor:
     """Map pictures to what a backbone wants, by Keras' own layers, so that a saved model needs no other code.
 
     Args:
         row: The backbone.
         pictures: `(n, px, px, 3)` uint8 or float, red, green and blue in [0, 255].
+        weights_path: As in `build_backbone`; the files of KerasHub and of timm say how.
 
     Returns:
         `(n, px, px, 3)` in Keras' compute dtype: what `preprocess_input` of the backbone's family gives.
     """
-    if row.preprocessing == "caffe":
-        pictures = keras.ops.flip(pictures, axis=-1)
-    scale, offset = _scale_and_offset(row)
+    if isinstance(row, HubBackbone):
+        # timm's own way, where there is no file and weights are random
+        scale, offset = _TORCH if weights_path is None else hub_scale_and_offset(row, weights_path)
+    else:
+        how = way_of(row) if isinstance(row, OwnBackbone) else row.preprocessing
+        scale, offset = _scale_and_offset(how)
+        pictures = keras.ops.flip(pictures, axis=-1) if how == "caffe" else pictures
     return keras.layers.Rescaling(scale, offset=offset, name="preprocess")(pictures)
 
 
 def preprocessing(
-    row: Backbone, image_size_px: int, own: UserFunction | None
+    row: AnyBackbone, image_size_px: int, own: UserFunction | None, weights_path: Path | None
 ) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
     """Give what maps uint8 pictures to what a backbone wants: its own way, or a function of the user's own.
 
@@ -49,52 +71,71 @@ def preprocessing(
         SpaceError: The user's function cannot be part of a network.
     """
     if own is None:
-        return lambda pictures: preprocess(row, pictures)
+        return lambda pictures: preprocess(row, pictures, weights_path)
     model = own_preprocessing(own, image_size_px)
     return lambda pictures: model(pictures)
 
 
-def build_backbone(row: Backbone, image_size_px: int, weights_path: Path | None, seed: int) -> keras.Model:
+def build_backbone(row: AnyBackbone, image_size_px: int, weights_path: Path | None, seed: int) -> keras.Model:
     """Build a backbone without its top.
 
     BatchNormalization is set to not trainable one by one (Keras does not keep `training=False` of a nested
     call in `fit`), rates of dropout and stochastic depth are 0, since a frozen prefix must be a function,
-    and names that Keras numbers by itself count from zero in every model.
+    and names that Keras numbers by itself count from zero in every model. Layers of KerasHub or of the user
+    that are made of Keras' own are taken apart into these.
 
     Args:
         row: The backbone.
         image_size_px: Side of the square pictures.
-        weights_path: The file of its weights, or None for random ones.
+        weights_path: The file of its weights (the folder of KerasHub's and timm's), or None for random ones;
+            a backbone of the user's own has those that its function gives, then.
         seed: Decides the random weights, and nothing where there is a file.
 
     Returns:
         A functional model, `(n, px, px, 3)` preprocessed pictures to a feature map `(n, h, w, c)`.
 
     Raises:
-        SpaceError: The pictures are too small for the backbone.
+        SpaceError: The pictures are too small for the backbone, or the user's function gives no such model.
         WeightsError: The file does not hold this backbone's weights.
     """
     check_image_size(row, image_size_px)
-    original = _construct(row, image_size_px)
-    if weights_path is not None:
-        _load(original, row, weights_path)
+    original = _original(row, image_size_px, weights_path)
     pictures = keras.Input((image_size_px, image_size_px, 3), name="input_layer")
     model = keras.models.clone_model(original, pictures, clone_function=_Remake(original, seed))
-    model.name = row.name
-    if weights_path is not None:
+    model.name = model_name(row.name)
+    if weights_path is not None or isinstance(row, OwnBackbone):
         _copy_weights(original, model)
     return model
 
 
-def _scale_and_offset(row: Backbone) -> tuple[float | list[float], float | list[float]]:
-    if row.preprocessing == "tf":
-        return 1 / 127.5, -1.0
-    if row.preprocessing == "torch":
-        scale = [1 / (255 * deviation) for deviation in _DEVIATION]
-        return scale, [-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)]
-    if row.preprocessing == "caffe":
-        return 1.0, [-mean for mean in _MEAN_BGR]
-    return 1.0, 0.0
+def model_name(backbone: str) -> str:
+    """Name a model for its backbone, without the characters that Keras and file systems do not take."""
+    return re.sub(r"\W", "_", backbone)
+
+
+def _scale_and_offset(how: Preprocessing) -> tuple[float | list[float], float | list[float]]:
+    ways: dict[Preprocessing, tuple[float | list[float], float | list[float]]] = {
+        "tf": (1 / 127.5, -1.0),
+        "torch": _TORCH,
+        "caffe": (1.0, [-mean for mean in _MEAN_BGR]),
+        "inside": (1.0, 0.0),
+    }
+    return ways[how]
+
+
+def _original(row: AnyBackbone, image_size_px: int, weights_path: Path | None) -> keras.Model:
+    """Build the network as its makers do, with its weights, of Keras' own layers."""
+    if isinstance(row, Backbone):
+        model = _construct(row, image_size_px)
+        return model if weights_path is None else _loaded(model, row, weights_path)
+    if isinstance(row, HubBackbone):
+        model = hub_model(row, image_size_px, weights_path)
+    else:
+        model = own_model(row, image_size_px)
+        model = model if weights_path is None else _loaded(model, row, weights_path)
+    model = inlined(model, row.name)
+    check_usable(model, row.name)
+    return model
 
 
 def _construct(row: Backbone, image_size_px: int) -> keras.Model:
@@ -104,7 +145,7 @@ def _construct(row: Backbone, image_size_px: int) -> keras.Model:
     return constructor(include_top=False, weights=None, input_shape=shape, **width)
 
 
-def _load(model: keras.Model, row: Backbone, path: Path) -> None:
+def _loaded(model: keras.Model, row: AnyBackbone, path: Path) -> keras.Model:
     try:
         with warnings.catch_warnings():
             # Keras only warns of layers that find nothing in the file and keep their random weights.
@@ -115,6 +156,7 @@ def _load(model: keras.Model, row: Backbone, path: Path) -> None:
             f"backbone {row.name}: {path} does not hold its weights without the top ({_first_line(error)}); "
             "take the right file, or remove it if its download broke off."
         ) from error
+    return model
 
 
 def _copy_weights(original: keras.Model, model: keras.Model) -> None:
@@ -127,7 +169,7 @@ class _Remake:
     """Makes each operation of a model anew from its configuration, with what must not vary held still."""
 
     def __init__(self, original: keras.Model, seed: int) -> None:
-        self._names = _stable_names(original)
+        self._names = stable_names(original)
         self._seed = seed
 
     def __call__(self, operation: keras.Operation) -> keras.Operation:
@@ -157,8 +199,8 @@ def _hold_still(part: dict[str, Any], seed: int, purpose: str) -> None:
     """Fix, in a serialised layer and all that is nested in it, what would vary or move by itself."""
     config = part.get("config")
     if isinstance(config, dict):
-        if part.get("class_name") == "BatchNormalization":
-            config["trainable"] = False
+        if "trainable" in config:
+            config["trainable"] = part.get("class_name") != "BatchNormalization"
         if "seed" in config:
             config["seed"] = seed_for(seed, f"backbone {purpose}")
         for rate in {"rate", "drop_path_rate"} & config.keys():
@@ -167,30 +209,6 @@ def _hold_still(part: dict[str, Any], seed: int, purpose: str) -> None:
         for i, inner in enumerate(value if isinstance(value, list) else [value]):
             if isinstance(inner, dict):
                 _hold_still(inner, seed, f"{purpose}/{key}{i}")
-
-
-def _stable_names(model: keras.Model) -> dict[str, str]:
-    """Map names to what they would be in a fresh process: Keras' counters start from 0 there."""
-    counted = {
-        operation.name: (prefix, number)
-        for operation in model.operations
-        for prefix, number in _counted(operation)
-    }
-    first: dict[str, int] = {}
-    for prefix, number in counted.values():
-        first[prefix] = min(number, first.get(prefix, number))
-    names = {operation.name: operation.name for operation in model.operations}
-    for name, (prefix, number) in counted.items():
-        names[name] = f"{prefix}_{number - first[prefix]}" if number > first[prefix] else prefix
-    return names
-
-
-def _counted(operation: keras.Operation) -> list[tuple[str, int]]:
-    prefix = re.sub(
-        r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(operation).__name__)
-    )
-    found = re.fullmatch(rf"{prefix.lower()}(?:_(\d+))?", operation.name)
-    return [(prefix.lower(), int(found[1] or 0))] if found else []
 
 
 def _first_line(error: Exception) -> str:

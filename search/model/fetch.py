@@ -2,14 +2,17 @@
 
 import contextlib
 import sys
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import keras
 
-from search.model.backbones import Backbone, WeightsFile
+from search.model.backbones import AnyBackbone, HubBackbone, OwnBackbone, WeightsFile
+from search.model.fetch_hub import address_of, fetch_preset
 from search.model.weights import files_by_preference, find_weights, keras_cache, missing_weights
 
 # A server that says nothing for this long counts as out of reach.
@@ -17,7 +20,7 @@ CONNECT_TIMEOUT_S = 5.0
 
 
 def fetch_weights(
-    row: Backbone, image_size_px: int, weights: str, folder: Path | None, others: Sequence[str] = ()
+    row: AnyBackbone, image_size_px: int, weights: str, folder: Path | None, others: Sequence[str] = ()
 ) -> Path | None:
     """Find the file that holds a backbone's weights, and download it where it is not on this machine.
 
@@ -29,27 +32,35 @@ def fetch_weights(
         others: The backbones of the space that remain without this one, for the error's advice.
 
     Returns:
-        The file, or None for `none`.
+        The file or folder; None for `none`, and for a backbone of the user's own.
 
     Raises:
         WeightsError: The weights are neither at hand nor to be downloaded.
     """
     found = find_weights(row, image_size_px, weights, folder)
-    if found is not None or weights != "imagenet":
+    if found is not None or weights != "imagenet" or isinstance(row, OwnBackbone):
         return found
-    file = files_by_preference(row, image_size_px)[0]
+    if isinstance(row, HubBackbone):
+        address, download = address_of(row), partial(fetch_preset, row, keras_cache())
+    else:
+        file = files_by_preference(row, image_size_px)[0]
+        address, download = file.address, partial(_download, file)
     try:
-        _knock(file.address)
-        return _download(file)
+        _knock(address)
+        return download()
     except Exception as error:  # get_file raises the bare class where a download fails
-        reason = f"{file.address} cannot be downloaded ({error})"
+        reason = f"{address} cannot be downloaded ({' '.join(str(error).split())})"
         raise missing_weights(row, folder, reason, others) from error
 
 
 def _knock(address: str) -> None:
     # get_file has no timeout: a network that swallows packets would hold it for minutes.
     request = urllib.request.Request(address, method="HEAD")
-    with urllib.request.urlopen(request, timeout=CONNECT_TIMEOUT_S):
+    # A server that answers no is there: what it has to say comes with the download.
+    with (
+        contextlib.suppress(urllib.error.HTTPError),
+        urllib.request.urlopen(request, timeout=CONNECT_TIMEOUT_S),
+    ):
         pass
 
 

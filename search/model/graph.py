@@ -14,12 +14,14 @@ import keras
 class Graph:
     """The operations of a model in topological order.
 
-    `sources[i]` holds the positions of the operations that operation i reads, `outputs[i]` is its output.
+    `sources[i]` holds the positions of the operations that operation i reads, `outputs[i]` is its output, the
+    first of several.
     """
 
     operations: tuple[keras.Operation, ...]
     sources: tuple[tuple[int, ...], ...]
     outputs: tuple[keras.KerasTensor, ...]
+    dividing: frozenset[int] = frozenset()  # those that give several tensors, where no cut can be
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Cut:
 
 
 def graph_of(model: keras.Model) -> Graph:
-    """Read the graph of a functional model in which every operation gives one tensor, as in all backbones."""
+    """Read the graph of a functional model with one input and one output."""
     nodes = _nodes(model)
     position = {operation: i for i, operation in enumerate(model.operations)}
     sources = tuple(
@@ -43,13 +45,17 @@ def graph_of(model: keras.Model) -> Graph:
         for operation in model.operations
     )
     outputs = tuple(nodes[operation].outputs[0] for operation in model.operations)
-    return Graph(tuple(model.operations), sources, outputs)
+    dividing = frozenset(
+        i for i, operation in enumerate(model.operations) if len(nodes[operation].outputs) > 1
+    )
+    return Graph(tuple(model.operations), sources, outputs, dividing)
 
 
 def cut_positions(graph: Graph) -> tuple[int, ...]:
     """Find the operations whose output alone carries everything, the model's input and output among them.
 
-    An operation is one exactly if nothing before it is read after it, in whatever topological order.
+    An operation is one exactly if it gives one tensor and nothing before it is read after it, in whatever
+    topological order.
     """
     last_reader = list(range(len(graph.operations)))
     for reader, sources in enumerate(graph.sources):
@@ -57,7 +63,7 @@ def cut_positions(graph: Graph) -> tuple[int, ...]:
             last_reader[source] = max(last_reader[source], reader)
     positions, reached = [], 0
     for position in range(len(graph.operations)):
-        if reached <= position:
+        if reached <= position and position not in graph.dividing:
             positions.append(position)
         reached = max(reached, last_reader[position])
     return tuple(positions)

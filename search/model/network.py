@@ -1,5 +1,6 @@
 """Network: a backbone with its preprocessing in front and a new classifier on top."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 
 from search.config.trial_config import LAST, STAGES, Stage, TrialConfig
-from search.model.backbones import Backbone
+from search.model.backbones import AnyBackbone
 from search.model.blocks import storable_cut, trained_of, unfrozen_layers, up_to
 from search.model.build import build_backbone, preprocessing
 from search.model.folding import folded
@@ -25,7 +26,7 @@ class Network:
     Args:
         backbone: The row of the table.
         image_size_px: Side of the square pictures.
-        weights: The file of the pretrained weights, or None for random ones.
+        weights: As in `build_backbone`.
         head: What stands on the codes.
         codes: Where the codes are taken: see `up_to`.
         fold: Whether what is trained goes through convolutions that take in their BatchNormalization.
@@ -42,7 +43,7 @@ class Network:
 
     def __init__(
         self,
-        backbone: Backbone,
+        backbone: AnyBackbone,
         image_size_px: int,
         weights: Path | None,
         head: HeadPlan,
@@ -51,7 +52,7 @@ class Network:
         own_preprocess: UserFunction | None = None,
     ) -> None:
         self._fold = fold
-        self.preprocess = preprocessing(backbone, image_size_px, own_preprocess)
+        self.preprocess = preprocessing(backbone, image_size_px, own_preprocess, weights)
         self.backbone = up_to(build_backbone(backbone, image_size_px, weights, seed=0), codes)
         pictures = self._pictures()
         pooled = self._pooled(self.backbone, pictures)
@@ -62,6 +63,14 @@ class Network:
         self.trained = keras.Model(pictures, self.head.model(worked), name="trained") if fold else self.whole
         self._pretrained = [np.array(variable) for variable in self.backbone.variables]
         self._moved: set[int] = set()
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest the backbone as it was built, its layers and weights: 64 hexadecimal digits."""
+        digest = hashlib.sha256(self.backbone.to_json().encode())
+        for array in self._pretrained:
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def variables(self) -> dict[str, keras.Variable]:

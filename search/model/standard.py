@@ -7,17 +7,22 @@ import keras
 
 
 def foreign_objects(model: keras.Model) -> list[str]:
-    """Name the classes in a model that plain Keras could not load, sorted.
+    """Name the classes and functions in a model that plain Keras could not load, sorted.
 
     Keras names the module of every object that it saves. Safe mode refuses Lambda, since it holds code.
     """
     config = keras.saving.serialize_keras_object(model)
-    return sorted({str(found["class_name"]) for found in _objects(config) if _is_foreign(found)})
+    return sorted({_name(found) for found in _objects(config) if _is_foreign(found)})
+
+
+def _name(found: dict[str, Any]) -> str:
+    return str(found["config"] if found["class_name"] == "function" else found["class_name"])
 
 
 def _is_foreign(found: dict[str, Any]) -> bool:
+    # Keras' own functions stand as text, under their names alone.
     room = str(found["module"]).partition(".")[0]
-    return room not in ("keras", "builtins") or found["class_name"] == "Lambda"
+    return room not in ("keras", "builtins") or found["class_name"] in ("Lambda", "function")
 
 
 def _objects(config: object) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 
 from search.config.trial_config import TrialConfig
+from search.model.build import model_name
 from search.model.network import Network
 
 
@@ -21,7 +22,7 @@ def standard_model(network: Network, config: TrialConfig) -> keras.Model:
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(maps)
     logits = network.head.standard(pooled, config.dropout)
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
-    return keras.Model(pictures, probabilities, name=config.backbone)
+    return keras.Model(pictures, probabilities, name=model_name(config.backbone))
 
 
 def save_model(network: Network, config: TrialConfig, path: Path) -> None:

@@ -13,10 +13,11 @@ from search.config.sections import Reuse
 from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet
 from search.data.own_augmentor import OwnAugmentor
-from search.digests import digest_of_file
 from search.errors import TrialError
+from search.model.network import Network
 from search.model.programs import forward_program
 from search.store.entries import Store
+from search.training.backbone_facts import BackboneFacts
 from search.training.callback_making import check_callbacks, identity_of
 from search.training.callbacks import files_of, folder_of
 from search.training.checkpoint import Checkpoint
@@ -57,7 +58,7 @@ class Trainer:
         store: Where features and checkpoints are.
         rows: Where the metrics of epochs are.
         images: Gives the pictures at a size in pixels.
-        weights: Gives the weights file of a config, None for random weights.
+        weights: Gives the weights file or folder of a config, None for random weights.
         draw_seed: The data's draw seed.
         progress: Told after each part of an epoch: stage, epoch, share done.
         reuse: How work is stored.
@@ -76,7 +77,7 @@ class Trainer:
         self._store, self._rows, self._reuse = store, rows, reuse
         self._images, self._weights, self._progress = images, weights, progress
         self._environment = environment()
-        self._digests: dict[Path, str] = {}
+        self._backbones = BackboneFacts()
         self._own: dict[tuple[object, ...], Facts] = {}
         self._written: dict[str, TrialConfig] = {}
         self._live: tuple[str, StageTraining] | None = None
@@ -166,10 +167,15 @@ class Trainer:
         return Size(parameters, 1000 * median(seconds))
 
     def _stage(self, segment: Segment) -> _Stage:
-        images, weights = self._images(segment.config.image_size), self._weights(segment.config)
+        config, images = segment.config, self._images(segment.config.image_size)
+        weights = self._weights(config)
+
+        def network() -> Network:
+            return self.workshop.bench(config, weights, len(images.classes)).network
+
         facts = {
             "pictures": images.key,
-            "weights": "none" if weights is None else self._digest(weights),
+            **self._backbones.of(config, weights, network),
             "environment": self._environment,
             "features": self._reuse.features,
             "batch_norm": "folded" if self._reuse.fold_batch_norm else "layers",
@@ -179,15 +185,10 @@ class Trainer:
 
     def _ingredients(self, config: TrialConfig) -> Facts:
         """Name what the user's own functions are made of, as they were when they were loaded."""
-        called = (config.augmentor, config.preprocess, config.augment > 0)
+        called = (config.backbone, config.augmentor, config.preprocess, config.augment > 0)
         if called not in self._own:
             self._own[called] = ingredients(config)
         return self._own[called]
-
-    def _digest(self, weights: Path) -> str:
-        if weights not in self._digests:
-            self._digests[weights] = digest_of_file(weights)
-        return self._digests[weights]
 
     def _bench(self, stage: _Stage) -> Bench:
         config = stage.segment.config

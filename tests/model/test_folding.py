@@ -19,6 +19,8 @@ COUNTS = {
     "resnet50_v2": (49, 32),
     "densenet121": (121, 59),
     "vgg16": (0, 0),
+    "timm/resnet18": (20, 20),
+    "timm/mobilenetv3_small_050": (34, 34),
 }
 
 

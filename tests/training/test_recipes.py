@@ -247,8 +247,8 @@ def test_a_recipe_does_what_its_author_does_by_hand(
     few: ImageSet,
     tmp_path: Path,
 ) -> None:
-    # what is random in it, dropout and augmentation, is off: the random numbers are not the same; callbacks have
-    # tests of their own and change nothing in an epoch
+    # what is random in it, dropout and augmentation, is off: the random numbers are not the same;
+    # callbacks have tests of their own and change nothing in an epoch
     config = config_of(name, **changes)
     settings = Reuse(fold_batch_norm=False)
     trainer = Trainer(
