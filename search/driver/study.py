@@ -1,6 +1,7 @@
 """Study: one run of the main job, from checked request to champion and summary."""
 
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,11 +15,13 @@ from search import __version__
 from search.data.split import SPLITS, SplitRule
 from search.data.table import DataSet, read_pictures
 from search.data.threads import Progress
+from search.driver.advice import advise
 from search.driver.driver import Driver
 from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
 from search.driver.kept import Kept, forget_pins, is_of_study
 from search.driver.limits import Limits, measured_by
+from search.driver.prior import Prior
 from search.driver.request import Request
 from search.driver.totals import Totals
 from search.driver.view import View
@@ -54,6 +57,7 @@ class Outcome:
         problems: What went wrong with tracking, a sentence each.
         programs: Training programs that this run compiled.
         totals: What its trials cost, and what reuse saved them.
+        advice: The advice with which the study began, as JSON values; None where it asked for none.
         store_bytes: Size of the store after this run, what other studies left in it included.
     """
 
@@ -67,6 +71,7 @@ class Outcome:
     programs: int
     totals: Totals
     store_bytes: int
+    advice: dict[str, Any] | None
 
 
 def read_data(request: Request, store: Store, progress: Progress | None) -> DataSet:
@@ -105,6 +110,26 @@ def sizes(data: DataSet) -> dict[str, Any]:
     return {**{f"n_{split}": len(data.indices(split)) for split in SPLITS}, "classes": list(data.classes)}
 
 
+def check_home(request: Request) -> None:
+    """Make the home where it is not there.
+
+    Raises:
+        StudyError: It cannot be written.
+    """
+    folder = request.study_file.path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(request, error) from error
+
+
+def _unwritable(request: Request, error: OSError) -> StudyError:
+    home = request.options.home
+    return StudyError(f"--home: {home} cannot be written ({error.strerror}); give another folder.")
+
+
 @contextmanager
 def held(request: Request) -> Iterator[None]:
     """Hold the study, so that no second driver works on it.
@@ -122,10 +147,7 @@ def held(request: Request) -> Iterator[None]:
             f"Study {request.file.space.study} is being run by another process ({path}); wait for it."
         ) from error
     except OSError as error:
-        home = request.options.home
-        raise StudyError(
-            f"--home: {home} cannot be written ({error.strerror}); give another folder."
-        ) from error
+        raise _unwritable(request, error) from error
     try:
         yield
     finally:
@@ -172,17 +194,19 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     request.study_file.write(space, data.fingerprint, sizes(data))
     deadline = None if space.budget.timeout_s is None else started + space.budget.timeout_s
     left = None if deadline is None else lambda: deadline - time.monotonic()
-    scheduler = _scheduler(request, study, left, len(data.indices("train")))
-    with open_view(scheduler.trials, deadline) as view:
+    trials = study.trials(most_head)
+    with open_view(trials, deadline) as view:
         plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
         store = Store(plan.store, space.reuse.limit_bytes)
         store.sweep()
         kept = Kept(store, f"{space.study}.{study.uid}")
         executor = InlineExecutor(plan, view.progress)
         limits = Limits(space, study.sizes(), measured_by(executor), study.note_size)
-        with _undone_unless_legal(request, scheduler):
+        with _undone_unless_legal(request, trials):
             _check_networks(request, executor)
             limits.check()
+            advice = _advice(request, data, study, executor, view, is_new=not trials)
+        scheduler = _scheduler(request, study, trials, advice, left, len(data.indices("train")))
         tracking = _tracking(request, data, study)
         tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
         recorder = Recorder(study, tracking, tags)
@@ -198,7 +222,7 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     programs = executor.submit("compiled").result()
     executor.close()
     store_bytes = sum(store.sizes().values())
-    outcome = _close(tracking, scheduler, results, stopped, started, programs, store_bytes)
+    outcome = _close(tracking, scheduler, results, stopped, started, programs, store_bytes, advice)
     found = {trial.number: tracking.run_id(trial.key) for trial in scheduler.trials if trial.run_id is None}
     study.note_late_runs({number: run_id for number, run_id in found.items() if run_id is not None})
     return outcome
@@ -212,12 +236,12 @@ def _still_wanted(scheduler: Scheduler, metric: str) -> list[Trial]:
 
 
 @contextmanager
-def _undone_unless_legal(request: Request, scheduler: Scheduler) -> Iterator[None]:
+def _undone_unless_legal(request: Request, trials: list[Trial]) -> Iterator[None]:
     """Forget a study without trials where its space turns out to be wrong, so that it can be mended."""
     try:
         yield
     except UserError:
-        if not scheduler.trials:
+        if not trials:
             discard(request)
         raise
 
@@ -239,12 +263,37 @@ def _check_networks(request: Request, executor: Executor) -> None:
             executor.submit("check", config).result()
 
 
+def _advice(
+    request: Request, data: DataSet, study: StoredStudy, executor: Executor, view: View, is_new: bool
+) -> dict[str, Any] | None:
+    """Give the advice with which the study began, None where there is nothing to choose between.
+
+    It is asked once, before the first trial, and kept with the study: a later start has the same order.
+    """
+    space, known = request.file.space, study.advice()
+    n_classes = int((data.counts()["train"] > 1).sum())
+    asks = space.advice.enabled and space.reuse.enabled and len(space.backbones) > 1 and n_classes > 1
+    if known is None and is_new and asks:
+        known = advise(space, data, executor, with_costs=False).to_json()
+        study.note_advice(known)
+        view.advised(known)
+    return known
+
+
 def _scheduler(
-    request: Request, study: StoredStudy, left: Callable[[], float] | None, n_pictures: int
+    request: Request,
+    study: StoredStudy,
+    trials: list[Trial],
+    advice: dict[str, Any] | None,
+    left: Callable[[], float] | None,
+    n_pictures: int,
 ) -> Scheduler:
-    space, most_head = request.file.space, request.most_head_epochs
-    trials, most = study.trials(most_head), space.budget.trials
-    return Scheduler(space, request.recipes, trials, most, most_head, study.uid, left, n_pictures)
+    space, recipes, most_head = request.file.space, request.recipes, request.most_head_epochs
+    if advice is not None:
+        prior = Prior.of(advice)
+        space, recipes = prior.space(space), prior.recipes(recipes)
+    most = space.budget.trials
+    return Scheduler(space, recipes, trials, most, most_head, study.uid, left, n_pictures)
 
 
 def _tracking(request: Request, data: DataSet, study: StoredStudy) -> Tracking:
@@ -274,6 +323,7 @@ def _close(
     started: float,
     programs: int,
     store_bytes: int,
+    advice: dict[str, Any] | None,
 ) -> Outcome:
     totals = Totals.of(scheduler.trials)
     metrics = {"trials": float(len(scheduler.trials)), **totals.figures(), "store_bytes": float(store_bytes)}
@@ -297,4 +347,5 @@ def _close(
         programs,
         totals,
         store_bytes,
+        advice,
     )

@@ -114,6 +114,19 @@ def storable_cut(model: keras.Model, unfreeze: float | str) -> Cut | None:
     return cuts_worth[-1] if cuts_worth else None
 
 
+def highest_map(model: keras.Model, unfreeze: float | str) -> Cut | None:
+    """Find the highest cut below which nothing is trained and whose tensor is a feature map.
+
+    Returns:
+        The cut, or None where there is none: not every backbone can be cut.
+
+    Raises:
+        SpaceError: As `unfrozen_layers`.
+    """
+    maps = [cut for cut in _legal_cuts(model, unfreeze) if len(cut.shape) == 3]
+    return maps[-1] if maps else None
+
+
 def _legal_cuts(model: keras.Model, unfreeze: float | str) -> list[Cut]:
     trained = set(unfrozen_layers(model, unfreeze))
     lowest = next((i for i, operation in enumerate(model.operations) if operation in trained), None)

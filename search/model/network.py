@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from search.model.backbones import Backbone
-from search.model.blocks import storable_cut, unfrozen_layers
+from search.model.blocks import highest_map, storable_cut, unfrozen_layers
 from search.model.build import build_backbone, preprocess
 from search.model.dropout import VariableDropout
 from search.model.folding import folded
@@ -100,6 +100,20 @@ class Network:
         codes = keras.Input(cut.shape, name="codes")
         pooled = keras.layers.GlobalAveragePooling2D(name="pool")(above(codes))
         return prefix, keras.Model(codes, self.head(pooled), name="tail")
+
+    def map_below(self, unfreeze: float | str) -> Cut | None:
+        """Find the highest feature map below all that `unfreeze` trains; None where there is none."""
+        return highest_map(self.backbone, unfreeze)
+
+    def pooled(self, cut: Cut) -> keras.Model:
+        """Give the part of the network up to a feature map, pooled.
+
+        Returns:
+            `(n, px, px, 3) uint8` pictures to `(n, c) float32`.
+        """
+        below, _ = split(self.backbone, cut)
+        pictures = self._pictures()
+        return keras.Model(pictures, self._pooled(self._worked(below), pictures), name="pooled")
 
     def _worked(self, part: keras.Model) -> keras.Model:
         """Give a part of the backbone as programs go through it."""

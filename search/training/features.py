@@ -27,7 +27,7 @@ from search.training.sources import (
     Stored,
     bytes_of,
 )
-from search.training.workshop import FORWARD_BATCH, Way
+from search.training.workshop import FORWARD_BATCH, Codes, Way
 
 _CODES = "features.npy"
 _COST = "cost.json"
@@ -68,10 +68,35 @@ class Features:
         """Give the validation pictures' inputs."""
         return self._of(way, config, Pictures(self._augmentation, images, "validation", 0, 0.0))
 
-    def _of(self, way: Way, config: TrialConfig, pictures: Pictures) -> Source:
+    def of_some(self, way: Codes, config: TrialConfig, images: ImageSet, positions: np.ndarray) -> np.ndarray:
+        """Give the codes of some training pictures as they are, at strength 0.
+
+        Where all are asked for they are stored, since stage 1 takes the same. Of a part nothing more is
+        computed than is asked for, and nothing is stored.
+
+        Args:
+            way: The codes.
+            config: A config with `augment` 0.
+            images: The pictures.
+            positions: `(n,) int`, positions within the training split, ascending.
+
+        Returns:
+            `(n, width) float32`.
+        """
+        pictures = Pictures(self._augmentation, images, "train", 0, 0.0)
+        source: Source | None = None
+        if len(positions) == pictures.n_pictures:
+            source = self._of(way, config, pictures)
+        elif self._store is not None:
+            source = self._store.read("features", self._key(way, config, pictures), _open)
+        if source is None:
+            source = Computed(pictures, len(positions), way.frozen, way.shape, self._precision_of(way))
+        return source.take(positions)
+
+    def _of(self, way: Way | Codes, config: TrialConfig, pictures: Pictures) -> Source:
         if way.frozen is None:
             return self._drawn(config, pictures)
-        precision: Precision = self._precision if way.name == "head" else "float32"
+        precision = self._precision_of(way)
         if self._store is None:
             return Computed(pictures, pictures.n_pictures, way.frozen, way.shape, precision)
         key = self._key(way, config, pictures)
@@ -83,6 +108,9 @@ class Features:
         n_validation = len(pictures.images.rows["validation"])
         return self._kept("features", key, computed, way, _n_in_turn(config, pictures.images) + n_validation)
 
+    def _precision_of(self, way: Way | Codes) -> Precision:
+        return self._precision if way.name == "head" else "float32"
+
     def _drawn(self, config: TrialConfig, pictures: Pictures) -> Source:
         """Give the pictures of a draw; at strength 0 they are what the decoded array holds."""
         if pictures.strength == 0 or self._store is None:
@@ -91,7 +119,7 @@ class Features:
         return self._kept("draws", key, pictures, self._augmentation, _n_in_turn(config, pictures.images))
 
     def _kept(
-        self, kind: Kind, key: str, source: Making, maker: Way | Augmentation, n_in_turn: int
+        self, kind: Kind, key: str, source: Making, maker: Way | Codes | Augmentation, n_in_turn: int
     ) -> Source:
         """Give what is stored of a source, stored now where that pays; else the source itself.
 
@@ -113,7 +141,7 @@ class Features:
         with store.alone(kind, key):
             return store.read(kind, key, _open) or _build(store, kind, key, source)
 
-    def _key(self, way: Way, config: TrialConfig, of: Pictures) -> str:
+    def _key(self, way: Way | Codes, config: TrialConfig, of: Pictures) -> str:
         facts = {**self._facts, "batch": FORWARD_BATCH}
         place = (of.split, of.draw, of.strength, of.images.draw_seed)
         return features_key(config.backbone, way.name, *place, facts)
@@ -124,7 +152,7 @@ def _n_in_turn(config: TrialConfig, images: ImageSet) -> int:
     return len(images.rows["train"]) * (config.n_draws if config.augment > 0 else 1)
 
 
-def _pays(store: Store, source: Making, maker: Way | Augmentation) -> bool:
+def _pays(store: Store, source: Making, maker: Way | Codes | Augmentation) -> bool:
     if maker.pays is None:
         maker.pays = _is_read_sooner(store.root, source)
     return maker.pays and store.make_room(bytes_of(source, source.n_pictures))

@@ -19,6 +19,7 @@ from search.training.checkpoint import Checkpoint
 from search.training.environment import environment
 from search.training.features import Features
 from search.training.keys import Facts, checkpoint_key
+from search.training.prober import Prober
 from search.training.rows import Rows
 from search.training.segment import Cost, Epoch, Progress, Segment, SegmentResult, Size
 from search.training.stage_training import StageTraining, predict
@@ -146,16 +147,26 @@ class Trainer:
         parameters = network.backbone.count_params() + network.classifier.count_params()
         return Size(parameters, 1000 * median(seconds))
 
+    def prober(self, config: TrialConfig) -> Prober:
+        """Give what probes a config's backbone and measures its epochs."""
+        images, weights = self._images(config.image_size), self._weights(config)
+        store = self._store if self._reuse.enabled else None
+        facts, self._live = self._facts(config, images), None
+        return Prober(store, self.workshop, config, images, weights, facts, self._reuse.features)
+
     def _stage(self, segment: Segment) -> _Stage:
-        images, weights = self._images(segment.config.image_size), self._weights(segment.config)
-        facts = {
+        images = self._images(segment.config.image_size)
+        return _Stage(segment, images, self._facts(segment.config, images))
+
+    def _facts(self, config: TrialConfig, images: ImageSet) -> Facts:
+        weights = self._weights(config)
+        return {
             "pictures": images.key,
             "weights": "none" if weights is None else self._digest(weights),
             "environment": self._environment,
             "features": self._reuse.features,
             "batch_norm": "folded" if self._reuse.fold_batch_norm else "layers",
         }
-        return _Stage(segment, images, facts)
 
     def _digest(self, weights: Path) -> str:
         if weights not in self._digests:

@@ -45,6 +45,25 @@ class Way:
 
 
 @dataclass
+class Codes:
+    """Pooled activations of a layer; what is frozen below it gives them.
+
+    Attributes:
+        name: `head` for those of the whole backbone, else `pooled N`.
+        layer: The layer's name.
+        frozen: Pictures to codes.
+        shape: Of the codes, for one picture.
+        pays: They are always worth storing.
+    """
+
+    name: str
+    layer: str
+    frozen: ForwardProgram
+    shape: tuple[int, ...]
+    pays: bool | None = True
+
+
+@dataclass
 class Bench:
     """A network with its programs."""
 
@@ -52,6 +71,7 @@ class Bench:
     head: Way
     whole: Way
     cuts: dict[Cut, Way] = field(default_factory=dict)
+    pooled: dict[Cut, Codes] = field(default_factory=dict)
     training: dict[tuple[object, ...], TrainingProgram] = field(default_factory=dict)
 
 
@@ -95,6 +115,21 @@ class Workshop:
         if cut not in bench.cuts:
             bench.cuts[cut] = _way(f"cut {cut.position}", *bench.network.split(cut))
         return bench.cuts[cut]
+
+    def codes(self, bench: Bench, unfreeze: float | str) -> Codes | None:
+        """Give the codes below all that `unfreeze` trains, None where the backbone has no such layer.
+
+        Those below nothing are the pooled features that stage 1 is trained on.
+        """
+        if unfreeze == 0:
+            assert bench.head.frozen is not None, "a head is trained on features"
+            top = bench.network.backbone.operations[-1].name
+            return Codes("head", top, bench.head.frozen, bench.head.shape)
+        cut = bench.network.map_below(unfreeze)
+        if cut is not None and cut not in bench.pooled:
+            program = forward_program(bench.network.pooled(cut), FORWARD_BATCH)
+            bench.pooled[cut] = Codes(f"pooled {cut.position}", cut.name, program, cut.shape[-1:])
+        return None if cut is None else bench.pooled[cut]
 
     def training(self, bench: Bench, config: TrialConfig, stage: Stage) -> TrainingProgram:
         """Give the program that trains a stage; rates, decay and weights are its variables."""

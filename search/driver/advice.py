@@ -1,0 +1,123 @@
+"""Advice: what the data say before anything is trained, and what is to be tried first because of that."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from search.config.space import Space
+from search.data.overview import Overview, overview
+from search.data.table import DataSet
+from search.data.threads import Progress
+from search.driver.case import Case, case_of
+from search.driver.request import Request
+from search.executor.executor import Executor, InlineExecutor
+from search.seeds import seed_for
+from search.training.probe import Probe
+from search.training.worker import WorkerPlan
+
+# Where the best backbone is probed besides its top: below a quarter, half and three quarters of its blocks.
+DEPTHS = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A probe, and what comes on top of what is probed.
+
+    Attributes:
+        probe: The probe.
+        epoch_s: Seconds that an epoch of stage 2 takes that trains all above; None where not measured.
+    """
+
+    probe: Probe
+    epoch_s: float | None
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the data say.
+
+    Attributes:
+        overview: What they are like.
+        backbones: The codes of each backbone, the best one first; their epochs train all blocks.
+        depths: Activations earlier in the best backbone, from the top down.
+        case: Which case of the CS231n notes it is.
+    """
+
+    overview: Overview
+    backbones: tuple[Probed, ...]
+    depths: tuple[Probed, ...]
+    case: Case
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as JSON values."""
+        return asdict(self)
+
+
+def advice_for(request: Request, data: DataSet, progress: Progress | None = None) -> Advice:
+    """Advise on a request whose pictures are located and whose weights are at hand; no study is begun.
+
+    Args:
+        request: The request.
+        data: Its pictures.
+        progress: Called with (measurements done, measurements to do).
+
+    Raises:
+        DataError: There are too few training pictures.
+    """
+    space, options = request.file.space, request.options
+    plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
+    executor = InlineExecutor(plan, lambda stage, epoch, share: None)
+    found = advise(space, data, executor, with_costs=True, progress=progress)
+    executor.close()
+    return found
+
+
+def advise(
+    space: Space, data: DataSet, executor: Executor, with_costs: bool, progress: Progress | None = None
+) -> Advice:
+    """Look at the data, and probe the backbones of a space on the training pictures.
+
+    Args:
+        space: The space.
+        data: The pictures.
+        executor: Where probes are computed.
+        with_costs: Whether epochs of stage 2 are measured, for each of which a program is compiled.
+        progress: Called with (measurements done, measurements to do).
+
+    Raises:
+        DataError: There are too few training pictures.
+    """
+    looked = overview(data)
+    configs = {name: space.config_of_recipe({"backbone": name}) for name in space.backbones}
+    n_steps = (len(configs) + len(DEPTHS)) * (2 if with_costs else 1)
+    count = _Counting(executor, n_steps, progress)
+    seed = seed_for(space.seed, "probe")
+    found = [count("probe", config, 0.0, seed) for config in configs.values()]
+    ranked = sorted(found, key=lambda probe: (-probe.accuracy, probe.loss))
+    config = configs[ranked[0].backbone]
+    deeper: dict[str, Probe] = {}
+    for depth in DEPTHS:
+        probe = count("probe", config, depth, seed)
+        if probe is not None:
+            deeper.setdefault(probe.layer, probe)
+    case = case_of(looked.total("train"), looked.majority, ranked[0], list(deeper.values()))
+
+    def costed(probe: Probe, unfreeze: float) -> Probed:
+        trained = configs[probe.backbone].model_copy(update={"unfreeze": unfreeze})
+        return Probed(probe, count("epoch_seconds", trained) if with_costs else None)
+
+    backbones = tuple(costed(probe, 1.0) for probe in ranked)
+    return Advice(looked, backbones, tuple(costed(one, one.unfreeze) for one in deeper.values()), case)
+
+
+class _Counting:
+    """Has work done, and counts it."""
+
+    def __init__(self, executor: Executor, n_steps: int, progress: Progress | None) -> None:
+        self._executor, self._n_steps, self._progress, self._done = executor, n_steps, progress, 0
+
+    def __call__(self, task: str, *arguments: Any) -> Any:
+        found = self._executor.submit(task, *arguments).result()
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._n_steps)
+        return found
