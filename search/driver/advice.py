@@ -1,5 +1,6 @@
 """Advice: what the data say before anything is trained, and what is to be tried first because of that."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from search.config.space import Space
 from search.data.overview import Overview, overview
 from search.data.table import DataSet
 from search.data.threads import Progress
-from search.driver.case import Case, case_of
+from search.driver.case import Case, case_of, is_small
 from search.driver.request import Request
 from search.executor.executor import Executor, InlineExecutor
 from search.seeds import seed_for
@@ -66,13 +67,13 @@ def advice_for(request: Request, data: DataSet, progress: Progress | None = None
     space, options = request.file.space, request.options
     plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
     executor = InlineExecutor(plan, lambda stage, epoch, share: None)
-    found = advise(space, data, executor, with_costs=True, progress=progress)
+    found = advise(space, data, executor, is_brief=False, progress=progress)
     executor.close()
     return found
 
 
 def advise(
-    space: Space, data: DataSet, executor: Executor, with_costs: bool, progress: Progress | None = None
+    space: Space, data: DataSet, executor: Executor, is_brief: bool, progress: Progress | None = None
 ) -> Advice:
     """Look at the data, and probe the backbones of a space on the training pictures.
 
@@ -80,33 +81,40 @@ def advise(
         space: The space.
         data: The pictures.
         executor: Where probes are computed.
-        with_costs: Whether epochs of stage 2 are measured, for each of which a program is compiled.
+        is_brief: Whether only that is asked which decides what is tried first: no epoch is measured, which
+            takes a compiled program each, and nothing deeper is probed where the data are large.
         progress: Called with (measurements done, measurements to do).
 
     Raises:
         DataError: There are too few training pictures.
     """
     looked = overview(data)
+    is_deep = not is_brief or is_small(looked.total("train"))
     configs = {name: space.config_of_recipe({"backbone": name}) for name in space.backbones}
-    n_steps = (len(configs) + len(DEPTHS)) * (2 if with_costs else 1)
-    count = _Counting(executor, n_steps, progress)
+    n_probes = len(configs) + (len(DEPTHS) if is_deep else 0)
+    ask = _Counting(executor, n_probes * (1 if is_brief else 2), progress)
     seed = seed_for(space.seed, "probe")
-    found = [count("probe", config, 0.0, seed) for config in configs.values()]
-    ranked = sorted(found, key=lambda probe: (-probe.accuracy, probe.loss))
-    config = configs[ranked[0].backbone]
-    deeper: dict[str, Probe] = {}
-    for depth in DEPTHS:
-        probe = count("probe", config, depth, seed)
-        if probe is not None:
-            deeper.setdefault(probe.layer, probe)
-    case = case_of(looked.total("train"), looked.majority, ranked[0], list(deeper.values()))
+    probes = [ask("probe", config, 0.0, seed) for config in configs.values()]
+    ranked = sorted(probes, key=lambda probe: (-probe.accuracy, probe.loss))
+    best = configs[ranked[0].backbone]
+    deeper = _of_other_layers(ask("probe", best, depth, seed) for depth in (DEPTHS if is_deep else ()))
+    case = case_of(looked.total("train"), looked.majority, ranked[0], deeper)
 
     def costed(probe: Probe, unfreeze: float) -> Probed:
         trained = configs[probe.backbone].model_copy(update={"unfreeze": unfreeze})
-        return Probed(probe, count("epoch_seconds", trained) if with_costs else None)
+        return Probed(probe, None if is_brief else ask("epoch_seconds", trained))
 
     backbones = tuple(costed(probe, 1.0) for probe in ranked)
-    return Advice(looked, backbones, tuple(costed(one, one.unfreeze) for one in deeper.values()), case)
+    return Advice(looked, backbones, tuple(costed(probe, probe.unfreeze) for probe in deeper), case)
+
+
+def _of_other_layers(probes: Iterable[Probe | None]) -> list[Probe]:
+    """Keep the first probe of each layer: a backbone may have few places to probe, or none."""
+    found: dict[str, Probe] = {}
+    for probe in probes:
+        if probe is not None:
+            found.setdefault(probe.layer, probe)
+    return list(found.values())
 
 
 class _Counting:

@@ -38,6 +38,11 @@ class Case:
     first: str
 
 
+def is_small(n_train: int) -> bool:
+    """Answer the first question; where it is large, all is fine-tuned whatever the second answer is."""
+    return n_train < SMALL
+
+
 def case_of(n_train: int, majority: float, top: Probe, earlier: Sequence[Probe]) -> Case:
     """Tell the case.
 
@@ -47,11 +52,10 @@ def case_of(n_train: int, majority: float, top: Probe, earlier: Sequence[Probe])
         top: The best backbone's codes.
         earlier: Its activations from earlier in the network, some or none.
     """
-    is_small = n_train < SMALL
-    size = f"{n_train} training pictures, and {SMALL} or more are large"
+    size = f"{n_train} training pictures; {SMALL} or more are large"
     is_similar, likeness = _similar(majority, top, earlier)
-    name = f"{'small' if is_small else 'large'} and {'similar' if is_similar else 'different'}"
-    unfreeze, first = _answer(is_small, is_similar, earlier)
+    name = f"{'small' if is_small(n_train) else 'large'} and {'similar' if is_similar else 'different'}"
+    unfreeze, first = _answer(is_small(n_train), is_similar, earlier)
     return Case(name, (size, likeness), unfreeze, first)
 
 
@@ -75,12 +79,12 @@ def _best(probes: Sequence[Probe]) -> Probe | None:
     return max(probes, key=lambda probe: probe.accuracy, default=None)
 
 
-def _answer(is_small: bool, is_similar: bool, earlier: Sequence[Probe]) -> tuple[float, str]:
+def _answer(small: bool, similar: bool, earlier: Sequence[Probe]) -> tuple[float, str]:
     best = _best(earlier)
-    if not is_small:
-        start = "" if is_similar else ", still from the pretrained weights"
+    if not small:
+        start = "" if similar else ", still from the pretrained weights"
         return 1.0, f"fine-tuning of all blocks{start}"
-    if is_similar or best is None:
+    if similar or best is None:
         return 0.0, "a linear classifier on the codes, nothing unfrozen"
     return (
         best.unfreeze,

@@ -274,7 +274,7 @@ def _advice(
     n_classes = int((data.counts()["train"] > 1).sum())
     asks = space.advice.enabled and space.reuse.enabled and len(space.backbones) > 1 and n_classes > 1
     if known is None and is_new and asks:
-        known = advise(space, data, executor, with_costs=False).to_json()
+        known = advise(space, data, executor, is_brief=True).to_json()
         study.note_advice(known)
         view.advised(known)
     return known

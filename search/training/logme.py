@@ -53,8 +53,8 @@ def _evidence(squares: Array, directions: Array, target: Array, shape: tuple[int
         before = alpha / beta
         norm, residual = _norm_and_residual(squares, projected, outside, before)
         gamma = float(np.sum(squares / (before + squares)))
-        alpha = gamma / max(norm, _LEAST)
-        beta = (n - gamma) / max(residual, _LEAST)
+        alpha = max(gamma, _LEAST) / max(norm, _LEAST)
+        beta = max(n - gamma, _LEAST) / max(residual, _LEAST)
         if abs(alpha / beta - before) <= _TOLERANCE * before:
             break
     norm, residual = _norm_and_residual(squares, projected, outside, alpha / beta)

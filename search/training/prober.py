@@ -154,9 +154,11 @@ class Prober:
         targets = smoothed(self._images.labels[some], n_classes, 0.0)
         weights, still = np.ones(len(some), np.float32), np.zeros(1, np.float32)
         program.reset(weight_decay=0.0)
-        seconds = [
-            _seconds(lambda: program.run(inputs, targets, weights, still)) for _ in range(_TIMED_STEPS)
-        ]
+
+        def step() -> None:
+            program.run(inputs, targets, weights, still)
+
+        seconds = [_seconds(step) for _ in range(_TIMED_STEPS)]
         # the first step compiles
         return median(seconds[1:]) * math.ceil(len(rows) / config.batch_size)
 
