@@ -117,6 +117,7 @@ class Prober:
         way = self._workshop.codes(bench, unfreeze)
         if way is None:
             return None
+        bench.network.restore_backbone()
         codes = self._features.of_some(way, self._config, self._images, positions)[common]
         labels = labels[positions][common]
         linear = linear_probe(codes, labels, seed)

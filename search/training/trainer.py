@@ -148,7 +148,7 @@ class Trainer:
         return Size(parameters, 1000 * median(seconds))
 
     def prober(self, config: TrialConfig) -> Prober:
-        """Give what probes a config's backbone and measures its epochs."""
+        """Give what probes a config's backbone and measures its epochs; no stage is in memory after that."""
         images, weights = self._images(config.image_size), self._weights(config)
         store = self._store if self._reuse.enabled else None
         facts, self._live = self._facts(config, images), None

@@ -43,7 +43,7 @@ def test_more_signal_is_worth_more() -> None:
 
 def test_classes_of_two_pictures_and_labels_with_gaps_are_probed() -> None:
     codes, labels = made(4, 2, signal=9.0)
-    assert linear_probe(codes, labels * 7, seed=0).accuracy == 1.0
+    assert linear_probe(codes[:, :2], labels * 7, seed=0).accuracy == 1.0
 
 
 def test_the_nearest_other_picture_is_found_in_parts_as_in_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,21 @@ def test_a_probe_after_a_trial_takes_its_features_and_says_the_same(
     assert replace(late, forward_s=0.0) == replace(first, forward_s=0.0)
 
 
+def test_a_probe_sees_pretrained_weights_whatever_was_trained_before(
+    tmp_path: Path, make_light_trainer: Callable, make_config: Callable
+) -> None:
+    config = make_config(unfreeze=1.0, head__epochs=1, tune__epochs=1)
+    fresh = make_light_trainer(tmp_path / "fresh").prober(config).probe(0.5, seed=0)
+    trainer = make_light_trainer(tmp_path / "used")
+    expected = run_segments(make_light_trainer(tmp_path / "apart"), config)[0]
+    run_segments(trainer, config)
+    used = trainer.prober(config).probe(0.5, seed=0)
+    assert replace(used, forward_s=0.0) == replace(fresh, forward_s=0.0)
+    # and the trial is no other one for it
+    found = run_segments(trainer, config.model_copy(update={"tune_epochs": 2}))[0]
+    assert found[-2].metrics == expected[-1].metrics
+
+
 def test_what_was_measured_is_kept_and_no_network_is_built_for_it_again(
     tmp_path: Path, make_light_trainer: Callable, make_config: Callable
 ) -> None:
