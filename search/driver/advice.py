@@ -53,6 +53,13 @@ class Advice:
         return asdict(self)
 
 
+def wants_advice(space: Space, data: DataSet) -> bool:
+    """Tell whether a study is to ask: it may, has backbones to choose from, and can store and probe codes."""
+    may = space.advice.enabled and space.reuse.enabled
+    n_probed_classes = int((data.counts()["train"] > 1).sum())
+    return may and len(space.backbones) > 1 and n_probed_classes > 1
+
+
 def advice_for(request: Request, data: DataSet, progress: Progress | None = None) -> Advice:
     """Advise on a request whose pictures are located and whose weights are at hand; no study is begun.
 

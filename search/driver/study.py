@@ -15,7 +15,7 @@ from search import __version__
 from search.data.split import SPLITS, SplitRule
 from search.data.table import DataSet, read_pictures
 from search.data.threads import Progress
-from search.driver.advice import advise
+from search.driver.advice import advise, wants_advice
 from search.driver.driver import Driver
 from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
@@ -271,9 +271,7 @@ def _advice(
     It is asked once, before the first trial, and kept with the study: a later start has the same order.
     """
     space, known = request.file.space, study.advice()
-    n_classes = int((data.counts()["train"] > 1).sum())
-    asks = space.advice.enabled and space.reuse.enabled and len(space.backbones) > 1 and n_classes > 1
-    if known is None and is_new and asks:
+    if known is None and is_new and wants_advice(space, data):
         known = advise(space, data, executor, is_brief=True).to_json()
         study.note_advice(known)
         view.advised(known)

@@ -2,7 +2,7 @@
 
 import json
 from concurrent.futures import Future
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from search.config.space import Space
 from search.config.trial_config import TrialConfig
 from search.data.split import SplitRule
 from search.data.table import DataSet, read_pictures
-from search.driver.advice import advise
+from search.driver.advice import advise, wants_advice
 from search.training.probe import Probe
 
 ACCURACIES = {"a": 0.85, "b": 0.95, "c": 0.95}
@@ -57,14 +57,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     return read_pictures(folder, SplitRule())
 
 
-@pytest.fixture(scope="module")
-def space() -> Space:
+def make_space(backbones: str = "abc", **sections: Any) -> Space:
     form = {
         "study": "small",
         "data": {"source": "pictures"},
-        "free": {"backbone": {"choice": ["a", "b", "c"]}, "image_size": {"choice": [64, 96]}},
+        "free": {"backbone": {"choice": list(backbones)}, "image_size": {"choice": [64, 96]}},
     }
-    return Space.model_validate(form)
+    return Space.model_validate({**form, **sections})
+
+
+@pytest.fixture(scope="module")
+def space() -> Space:
+    return make_space()
 
 
 def test_the_most_accurate_backbone_is_first_and_of_equals_the_one_with_less_loss(
@@ -103,8 +107,16 @@ def test_a_study_asks_for_no_epochs_and_of_large_data_for_no_depths(
     assert (len(table.asked), found.depths, found.case.name) == (3, (), "large and similar")
 
 
+def test_a_study_asks_only_where_it_can_use_the_answer(space: Space, data: DataSet) -> None:
+    assert wants_advice(space, data)
+    assert not wants_advice(make_space("a"), data)
+    assert not wants_advice(make_space(advice={"enabled": False}), data)
+    assert not wants_advice(make_space(reuse={"enabled": False}), data)
+    firsts = data.table[data.table["split"] == "train"].groupby("label").head(1)
+    assert not wants_advice(space, replace(data, table=firsts))
+
+
 def test_it_has_a_json_form(space: Space, data: DataSet) -> None:
     found = json.loads(json.dumps(advise(space, data, Table(), is_brief=False).to_json()))
     assert set(found) == {"overview", "backbones", "depths", "case"}
     assert found["overview"]["counts"]["cats"]["train"] > 0
-    assert Path(data.source).name
