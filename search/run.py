@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recipe",
         metavar="NAME|FILE",
-        help="run this recipe alone, in the space cats_dogs or that of --study",
+        help="run this recipe alone, on the pictures of cats_dogs or of --study",
     )
     parser.add_argument("--register", action="store_true", help="with --recipe: register its model")
     parser.add_argument("--list-recipes", action="store_true", help="show the recipes, and run nothing")
@@ -127,12 +127,13 @@ def _run(asked: argparse.Namespace, command: str) -> int:
     out = sys.stderr if asked.json else sys.stdout
     print(f"home {request.options.home}", file=out)
     from search.driver.study import check_stored, held
+    from search.view.counts import counts_text
 
     with held(request):
         is_begun = check_stored(request)
         request = located(request, out)
         data = read_pictures(request, out)
-        print(data.counts().to_string(), file=out)
+        print(counts_text(data, request.file.space), file=out)
         if asked.show_augment:
             return _show_augment(request, data, Path(asked.show_augment), out)
         if asked.dry_run:
@@ -144,20 +145,23 @@ def _run(asked: argparse.Namespace, command: str) -> int:
 
 
 def _show_augment(request: Request, data: "DataSet", path: Path, out: TextIO) -> int:
-    from search.driver.show import N_DRAWS, STRENGTHS, show_augmentation
+    from search.driver.show import N_DRAWS, show_augmentation
 
-    show_augmentation(request, data, path)
-    print(f"a picture at strengths {', '.join(map(str, STRENGTHS))}, {N_DRAWS} draws each: {path}", file=out)
+    strengths = show_augmentation(request, data, path)
+    print(f"a picture at strengths {', '.join(map(str, strengths))}, {N_DRAWS} draws each: {path}", file=out)
     return 0
 
 
 def _dry_run(request: Request, data: "DataSet", out: TextIO) -> int:
     from search.driver.estimate import estimate
+    from search.driver.own_functions import remarks_on_reuse
     from search.view.lines import estimate_text
 
     print(json.dumps(request.file.space.identity(), indent=1), file=out)
     for name, reason in request.file.left_out.items():
         print(f"left out: recipe {name} ({reason})", file=out)
+    for remark in remarks_on_reuse(request.file.space, list(request.recipes.values())):
+        print(remark, file=out)
     print(estimate_text(estimate(with_weights(request), data)), file=out)
     print("nothing was trained", file=out)
     return 0

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "search"
 
 # Each room may import from those below it and from itself.
 ROWS: list[set[str]] = [
-    {"run", "advise"},
+    {"run", "advise", "api"},
     {"session"},
     {"view"},
     {"driver"},

@@ -17,6 +17,7 @@ from search.data import draws
 from search.data.image_set import ImageSet
 from search.model.backbones import backbone
 from search.model.blocks import unfrozen_layers
+from search.model.head import HeadPlan
 from search.model.network import Network
 from search.training.schedule import learning_rates
 
@@ -86,12 +87,12 @@ class TwoStages:
     def __init__(self, config: TrialConfig, setting: Setting, pictures: Pictures) -> None:
         self.config, self._pictures = config, pictures
         keras.utils.set_random_seed(setting.seed)
-        n_classes = len(pictures.images.classes)
+        head = HeadPlan(len(pictures.images.classes))
         self._network = Network(
-            backbone(config.backbone), config.image_size, setting.weights_of(config), n_classes
+            backbone(config.backbone), config.image_size, setting.weights_of(config), head
         )
         self._network.reset(setting.seed)
-        self._network.dropout.reset(config.dropout, setting.seed)
+        self._network.head.dropout.reset(config.dropout, setting.seed)
         self.model = self._network.whole
 
     def fit(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:

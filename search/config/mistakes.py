@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from search.config.callbacks import Callback
 from search.config.dimensions import KINDS
 from search.config.strict_yaml import Document, KeyPath, shown
 from search.config.trial_config import TrialConfig, keys_of_config
@@ -54,6 +55,15 @@ def sentences(error: ValidationError, model: type[BaseModel], tell: Tell) -> lis
 def wrong_settings(settings: dict[str, Any], section: str, tell: Tell) -> list[str]:
     """Check settings of trials by their keys; each mistake is a sentence."""
     return [sentence for key in settings for sentence in _wrong_setting(key, settings[key], section, tell)]
+
+
+def wrong_callbacks(callbacks: object, tell: Tell) -> list[str]:
+    """Check the callbacks of a recipe; each mistake is a sentence."""
+    try:
+        TypeAdapter(list[Callback]).validate_python(callbacks, strict=True)
+    except ValidationError as error:
+        return sentences(error, TrialConfig, lambda path, what: tell(("callbacks", *path), what))
+    return []
 
 
 def unknown(key: str, known: Sequence[str]) -> str:

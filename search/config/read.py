@@ -1,8 +1,9 @@
 """Reading spaces and recipes: file, then `--set`, then defaults; every mistake is told, not the first."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,18 @@ from pydantic import ValidationError
 
 from search.config.assignments import assign_all, assigned_settings
 from search.config.dimensions import PerBackbone, Range
-from search.config.mistakes import Tell, nearest, sentences, teller, unknown, wrong_settings
+from search.config.mistakes import (
+    Tell,
+    nearest,
+    sentences,
+    teller,
+    unknown,
+    wrong_callbacks,
+    wrong_settings,
+)
 from search.config.space import Space
 from search.config.strict_yaml import Document, KeyPath, read_document
-from search.config.trial_config import TrialConfig, keys_of_config
+from search.config.trial_config import TOGETHER, TrialConfig, keys_of_config
 from search.errors import SpaceError
 
 
@@ -24,7 +33,7 @@ class Recipe:
     Attributes:
         name: Its file's name without the ending.
         summary: What its author does, one line.
-        settings: The settings it fixes, under their keys.
+        settings: The settings it fixes, under their keys; its callbacks among them where it names any.
     """
 
     name: str
@@ -58,13 +67,17 @@ def spaces_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "spaces"
 
 
-def read_space(study: str, assignments: Sequence[str], backbones: Collection[str]) -> SpaceFile:
+def read_space(
+    study: str, assignments: Sequence[str], backbones: Collection[str], recipe_alone: bool = False
+) -> SpaceFile:
     """Read the space of a study.
 
     Args:
         study: A name in `spaces/`, or a YAML file.
         assignments: What `--set` was given, `KEY=VALUE` each; of two with one key the later one counts.
         backbones: The names that a backbone may have.
+        recipe_alone: Whether the space is there for its one recipe only. Then what `--set` fixes goes before
+            what the recipe says, and all that the recipe leaves open is fixed.
 
     Raises:
         SpaceError: One sentence for each mistake.
@@ -80,9 +93,15 @@ def read_space(study: str, assignments: Sequence[str], backbones: Collection[str
         mistakes += _cross_checks(space, document, tell, backbones)
         mistakes += _wrong_starts(space, tell, assigned_settings(assigned))
         mistakes += _read_recipes(space, tell, backbones, recipes)
+        mistakes += _not_together(space, recipes, tell) if not mistakes else []
     if mistakes or space is None:
         raise SpaceError(*dict.fromkeys(mistakes))
-    return _without_contradicted(space, tuple(recipes), assigned, path)
+    if recipe_alone:
+        recipes = [_changed(recipe, space, assigned) for recipe in recipes]
+    file = _without_contradicted(space, tuple(recipes), assigned, path)
+    if recipe_alone and not file.left_out:
+        return replace(file, space=space.only(space.config_of_recipe(recipes[0].settings)))
+    return file
 
 
 def read_recipe(path: Path, backbones: Collection[str]) -> Recipe:
@@ -97,13 +116,16 @@ def read_recipe(path: Path, backbones: Collection[str]) -> Recipe:
     """
     document = read_document(_text_of(path), path.name)
     tell = teller(path.name, document)
-    known = ["summary", "fixed"]
+    known = ["summary", "fixed", "callbacks"]
     mistakes = [*document.mistakes]
     mistakes += [tell((key,), unknown(key, known)) for key in document.value if key not in known]
     settings = document.value.get("fixed")
     if not isinstance(settings, dict):
         raise SpaceError(*mistakes, tell(("fixed",), "expected a mapping of settings"))
     mistakes += wrong_settings(settings, "fixed", tell)
+    if "callbacks" in document.value:
+        settings = {**settings, "callbacks": document.value["callbacks"]}
+        mistakes += wrong_callbacks(settings["callbacks"], tell)
     name = settings.get("backbone")
     if isinstance(name, str) and name not in backbones:
         mistakes.append(tell(("fixed", "backbone"), _no_backbone(name, backbones)))
@@ -182,6 +204,26 @@ def _wrong_starts(space: Space, tell: Tell, assigned: Collection[str]) -> Iterat
                 yield tell(("start", f"[{number}]", key), f"no dimension in free holds {point[key]!r}")
 
 
+def _not_together(space: Space, recipes: Sequence[Recipe], tell: Tell) -> Iterator[str]:
+    """Name settings that do not go together, in a point of the space or in what a recipe becomes in it."""
+    where = ("free" if "classifier" in space.dimensions else "fixed", "classifier")
+    free = [key for key in TOGETHER if key in space.dimensions]
+    for values in product(*(space.dimensions[key].ends() for key in free)):
+        point = {"backbone": space.backbones[0], **dict(zip(free, values, strict=True))}
+        yield from (tell(where, what) for what in _wrong_config(space.config, point))
+    for recipe in recipes:
+        for what in _wrong_config(space.config_of_recipe, recipe.settings):
+            yield f"recipe {recipe.name}: {what}."
+
+
+def _wrong_config(make: Callable[[dict[str, Any]], TrialConfig], settings: Mapping[str, Any]) -> list[str]:
+    try:
+        make(dict(settings))
+    except ValidationError as error:
+        return sentences(error, TrialConfig, lambda _, what: what)
+    return []
+
+
 def _has_grid(dimension: Range | PerBackbone) -> bool:
     ranges = dimension.per_backbone.values() if isinstance(dimension, PerBackbone) else [dimension]
     return all(one.values() is not None for one in ranges)
@@ -251,6 +293,13 @@ def _read_recipes(space: Space, tell: Tell, backbones: Collection[str], found: l
                 found.append(read_recipe(path, backbones))
             except SpaceError as error:
                 yield from error.sentences
+
+
+def _changed(recipe: Recipe, space: Space, assigned: Mapping[KeyPath, object]) -> Recipe:
+    """Let what `--set` fixes go before what a recipe says."""
+    fixed = {path[1] for path in assigned if path[0] == "fixed" and len(path) == 2}
+    changes = {key: value for key, value in space.fixed_settings.items() if key in fixed}
+    return replace(recipe, settings={**recipe.settings, **changes})
 
 
 def _without_contradicted(

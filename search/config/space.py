@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, create_model
 from pydantic.fields import FieldInfo
 
+from search.config.callbacks import Callback
 from search.config.dimensions import Dimension, PerBackbone, Range
 from search.config.sections import (
     Advice,
@@ -23,8 +24,8 @@ from search.config.sections import (
 from search.config.trial_config import TrialConfig, keys_of_config
 from search.digests import digest_of
 
-# set by the study as a whole, so no trial may differ in them
-WHOLE_STUDY = ("weights", "n_draws")
+# set by the study as a whole, so no trial of the search may differ in them
+WHOLE_STUDY = ("weights", "n_draws", "callbacks")
 
 
 def _fixed_field(field: FieldInfo) -> Any:
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     Free = Section
     Start = Section
 else:
-    Fixed = _settings("Fixed", "Settings that all trials share.", _fixed_field, ("n_draws",))
+    Fixed = _settings("Fixed", "Settings that all trials share.", _fixed_field, ("n_draws", "callbacks"))
     Free = _settings("Free", "Settings that the study searches.", _free_field, WHOLE_STUDY)
     Start = _settings("Start", "A point at which the search begins.", _fixed_field, WHOLE_STUDY)
 
@@ -74,6 +75,11 @@ class Space(Section):
         default=[],
         description="points at which the search begins, tried with each backbone if they name none; "
         "dimensions that they leave out are drawn",
+    )
+    callbacks: list[Callback] = Field(
+        default=[],
+        description="Keras callbacks of every trial, each keras.callbacks.NAME or MODULE:FUNCTION with its "
+        "arguments; a recipe may have its own instead",
     )
     advice: Advice = Advice()
     reuse: Reuse = Reuse()
@@ -115,7 +121,8 @@ class Space(Section):
 
     def config(self, settings: dict[str, Any]) -> TrialConfig:
         """Make the config of a trial from its free settings; fixed ones and defaults fill in the rest."""
-        whole = {"n_draws": self.reuse.n_draws, **self.fixed_settings, **settings}
+        of_study = {"n_draws": self.reuse.n_draws, "callbacks": self.callbacks}
+        whole = {**of_study, **self.fixed_settings, **settings}
         return TrialConfig.model_validate(whole)
 
     def config_of_recipe(self, settings: Mapping[str, Any]) -> TrialConfig:
@@ -132,6 +139,11 @@ class Space(Section):
             named[key] = default if self._holds(key, point) else self._first_value(key, named["backbone"])
         return self.config(named)
 
+    def only(self, config: TrialConfig) -> "Space":
+        """Give the space that holds this one config and no other."""
+        settings = config.model_dump(by_alias=True, exclude={"n_draws", "callbacks"})
+        return self.model_copy(update={"fixed": Fixed.model_validate(settings), "free": Free()})
+
     def identity(self) -> dict[str, Any]:
         """All that makes this study the one it is: not its budget, finalists and the size of the store.
 
@@ -140,6 +152,8 @@ class Space(Section):
         without = {"budget", "finalists", "advice"}
         whole = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=without)
         del whole["reuse"]["limit"]
+        if not self.callbacks:
+            del whole["callbacks"]
         return whole
 
     def digest(self) -> str:

@@ -1,17 +1,32 @@
 """TrialConfig: every setting of one two-stage training, with its default and its limits."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from search.config.callbacks import Callback
 
 Stage = Literal["head", "tune"]
 STAGES: tuple[Stage, Stage] = ("head", "tune")
-OptimizerName = Literal["adam", "sgd", "rmsprop"]
+OptimizerName = Literal["adam", "adamw", "sgd", "rmsprop"]
+Classifier = Literal["softmax", "sigmoid", "logistic", "svm"]
+BatchNorm = Literal["frozen", "scale"]
+# those that scikit-learn fits, at once
+LINEAR: tuple[Classifier, ...] = ("logistic", "svm")
+# settings of which not all values go together
+TOGETHER = ("classifier", "head.hidden", "head.last_layers")
+# Keras' own default for AdamW
+_DECAY_OF_ADAMW = 0.004
 
 
 _UNFREEZE = "a share of the blocks, a layer's name, layer:INDEX or re:PATTERN"
 BY_PATTERN = "re:"
+LAST = "last:"  # so many layers of the whole model, the head's counted
+# what stands where no function of the user's own is named
+BUILTIN = "builtin"
+FLIP_ROTATION = "flip_rotation"  # of what is built in these two only
+OF_BACKBONE = "backbone"
 
 
 def _compiles(value: str) -> None:
@@ -35,7 +50,36 @@ def _legal_unfreeze(value: object) -> object:
     return float(value)
 
 
+def _legal_codes(value: object) -> object:
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ValueError(
+            f"expected a share of the blocks above 0.0 and up to 1.0, or a layer's name, got {value!r}"
+        )
+    return float(value)
+
+
+def _legal_hidden(value: object) -> object:
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    widths = text.split(",") if isinstance(text, str) else []
+    if text != "none" and not (widths and all(re.fullmatch(r"\s*[1-9]\d{0,4}\s*", one) for one in widths)):
+        raise ValueError(
+            f"expected none, or the widths of hidden layers such as 256 or '256,128', got {value!r}"
+        )
+    return ",".join(one.strip() for one in widths)
+
+
+def _legal_function(value: str) -> str:
+    if value not in (BUILTIN, FLIP_ROTATION, OF_BACKBONE) and not all(value.partition(":")[::2]):
+        raise ValueError(f"'{value}' names no function; write MODULE:FUNCTION, such as my_module:f")
+    return value
+
+
 Unfreeze = Annotated[float | str, BeforeValidator(_legal_unfreeze)]
+Codes = Annotated[float | str, BeforeValidator(_legal_codes)]
+Hidden = Annotated[str, BeforeValidator(_legal_hidden)]
+OwnFunction = Annotated[str, AfterValidator(_legal_function)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -55,7 +99,21 @@ class TrialConfig(BaseModel):
     weights: str = Field(default="imagenet", description="imagenet, none, shapes, or a weights file")
     image_size: int = Field(default=160, ge=32, le=1024, description="side of the square pictures, pixels")
     batch_size: int = Field(default=32, ge=1, le=4096, description="pictures a step")
-    optimizer: OptimizerName = Field(default="adam", description="the optimizer of both stages")
+    codes: Codes = Field(
+        default=1.0,
+        description="where the codes are taken, pooled, that the classifier reads: share of the blocks from "
+        "below, or a layer's name; what is above is left out",
+    )
+    optimizer: OptimizerName = Field(
+        default="adam",
+        description="the optimizer of both stages; adamw is adam with weight_decay 0.004 where none is given",
+    )
+    classifier: Classifier = Field(
+        default="softmax",
+        description="softmax: an output a class, sigmoid: one output for two classes, both trained by the "
+        "optimizer; logistic (softmax by L-BFGS) or svm (linear, squared hinge): fitted at once by "
+        "scikit-learn to the codes of the first draw, so that of stage 1 only head.c and class_weight count",
+    )
     unfreeze: Unfreeze = Field(
         default=1.0,
         description="how deep stage 2 trains: share of the blocks; a layer's name or layer:INDEX, from which "
@@ -63,14 +121,47 @@ class TrialConfig(BaseModel):
     )
     head_lr: Positive = Field(default=1e-3, alias="head.lr", description="learning rate of stage 1")
     head_epochs: Epochs = Field(default=10, alias="head.epochs", description="epochs of stage 1")
+    head_hidden: Hidden = Field(
+        default="none",
+        alias="head.hidden",
+        description="none, or the widths of hidden layers before the classifier such as 256 or '256,128', "
+        "each with ReLU and the dropout after it",
+    )
+    head_last_layers: Annotated[int, Field(ge=0, le=10000)] = Field(
+        default=0,
+        alias="head.last_layers",
+        description="stage 1 trains the last so many layers of the whole model, pooling, dropout and "
+        "classifier counted, but no BatchNormalization; 0, or a number within the head, is the head alone",
+    )
+    head_c: Positive = Field(
+        default=1.0,
+        alias="head.c",
+        description="of logistic and svm: scikit-learn's C, the inverse of the strength of regularization",
+    )
     tune_lr_ratio: Positive = Field(
         default=0.1, alias="tune.lr_ratio", description="learning rate of stage 2 over that of stage 1"
     )
     tune_epochs: Epochs = Field(default=10, alias="tune.epochs", description="epochs of stage 2")
+    batch_norm: BatchNorm = Field(
+        default="frozen",
+        description="what stage 2 trains of the BatchNormalization within what is unfrozen: frozen nothing, "
+        "scale gamma and beta; its statistics never move",
+    )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.2, description="dropout before the classifier"
     )
     augment: Share = Field(default=0.0, description="strength of the augmentation, 0 = none")
+    augmentor: OwnFunction = Field(
+        default=BUILTIN,
+        description="what changes the training pictures where augment is above 0: builtin, whose strength "
+        "that is; flip_rotation, two parts of it; or MODULE:FUNCTION of your own, one uint8 picture to "
+        "another, for which above 0 means on",
+    )
+    preprocess: OwnFunction = Field(
+        default=OF_BACKBONE,
+        description="what maps pictures to what the backbone reads: backbone for its own way, or "
+        "MODULE:FUNCTION of your own, written in keras.ops, which becomes part of the model",
+    )
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="decoupled weight decay; with adam this is AdamW"
     )
@@ -101,6 +192,39 @@ class TrialConfig(BaseModel):
     n_draws: Annotated[int, Field(ge=1)] = Field(
         default=4, description="augmentation passes that the epochs take in turn"
     )
+    callbacks: list[Callback] = Field(
+        default=[], description="Keras callbacks of both stages, each a name with its arguments"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _decays(cls, settings: Any) -> Any:
+        if isinstance(settings, dict) and settings.get("optimizer") == "adamw":
+            return {"weight_decay": _DECAY_OF_ADAMW, **settings}
+        return settings
+
+    @model_validator(mode="after")
+    def _fits(self) -> "TrialConfig":
+        if self.is_linear and (self.head_hidden != "none" or self.head_last_layers):
+            raise ValueError(
+                f"classifier {self.classifier} is fitted to the codes; it goes with head.hidden none and "
+                "head.last_layers 0"
+            )
+        return self
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether stage 1 is a linear classifier that scikit-learn fits."""
+        return self.classifier in LINEAR
+
+    def scales_norms(self, stage: Stage) -> bool:
+        """Whether a stage trains gamma and beta of the BatchNormalization within what is unfrozen."""
+        return stage == "tune" and self.batch_norm == "scale"
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths of the hidden layers before the classifier."""
+        return () if self.head_hidden == "none" else tuple(int(one) for one in self.head_hidden.split(","))
 
     @property
     def tunes(self) -> bool:
@@ -112,9 +236,28 @@ class TrialConfig(BaseModel):
         """The stages that this trial has, in order."""
         return STAGES if self.tunes else ("head",)
 
+    @property
+    def own_functions(self) -> dict[str, str]:
+        """The functions of the user's own that the settings name, by setting."""
+        named = {"augmentor": self.augmentor, "preprocess": self.preprocess}
+        return {key: name for key, name in named.items() if ":" in name}
+
+    @property
+    def strength(self) -> float:
+        """The strength of the augmentation; an augmentor of the user's own has one only, 1.0."""
+        return 1.0 if self.augment > 0 and "augmentor" in self.own_functions else self.augment
+
     def epochs(self, stage: Stage) -> int:
         """The epochs of a stage."""
-        return self.head_epochs if stage == "head" else self.tune_epochs
+        if stage == "tune":
+            return self.tune_epochs
+        return 1 if self.is_linear else self.head_epochs
+
+    def depth(self, stage: Stage) -> Unfreeze:
+        """What a stage trains of the backbone, as `unfreeze` says it."""
+        if stage == "tune":
+            return self.unfreeze
+        return f"{LAST}{self.head_last_layers}" if self.head_last_layers else 0.0
 
     def lr(self, stage: Stage) -> float:
         """The base learning rate of a stage."""
@@ -128,10 +271,15 @@ class TrialConfig(BaseModel):
         """The share of a stage's steps in which its learning rate rises from 0."""
         return self.head_warmup if stage == "head" else self.tune_warmup
 
-    def flat(self) -> dict[str, bool | int | float | str]:
-        """The settings under their own keys (`head.lr`); those of a stage that is not there are left out."""
+    def flat(self) -> dict[str, Any]:
+        """The settings under their own keys (`head.lr`).
+
+        Those of a stage that is not there are left out, and `callbacks` where there are none.
+        """
         settings = self.model_dump(by_alias=True)
-        return {key: value for key, value in settings.items() if self.tunes or not key.startswith("tune.")}
+        left_out = set() if self.callbacks else {"callbacks"}
+        left_out |= set() if self.tunes else {key for key in settings if key.startswith("tune.")}
+        return {key: value for key, value in settings.items() if key not in left_out}
 
 
 def keys_of_config() -> dict[str, str]:

@@ -43,11 +43,35 @@ def draw_numbers(content: np.ndarray, draw: int, seed: int) -> np.ndarray:
         `(n, N_NUMBERS) float64` in [0, 1).
     """
     with np.errstate(over="ignore"):
-        place = np.array([seed, draw], dtype=np.uint64) * np.array([1_000_003, 1], dtype=np.uint64)
-        base = _mixed(content + _mixed(place.sum(keepdims=True)))
+        base = _base(content, draw, seed)
         counters = np.arange(1, N_NUMBERS + 1, dtype=np.uint64)
         bits = _mixed(base[:, None] + counters[None, :] * np.uint64(0x9E3779B97F4A7C15))
     return (bits >> np.uint64(11)) * 2.0**-53
+
+
+def draw_seeds(content: np.ndarray, draw: int, seed: int) -> np.ndarray:
+    """Draw a seed for each picture of one pass, for an augmentor that draws its own random numbers.
+
+    Args:
+        content: `(n,) uint64`, the first 64 bits of each picture's content hash.
+        draw: The draw's number.
+        seed: The data's draw seed.
+
+    Returns:
+        `(n,) uint64`, below 2**32.
+    """
+    with np.errstate(over="ignore"):
+        # mixed once more, so that no counter of `draw_numbers` gives the same bits
+        seeds: np.ndarray = _mixed(_mixed(_base(content, draw, seed))) >> np.uint64(32)
+    return seeds
+
+
+def flips_and_rotations(numbers: np.ndarray) -> np.ndarray:
+    """Keep the numbers of flips and rotations, and set all others so that they change nothing."""
+    kept = np.full_like(numbers, 0.5)
+    kept[:, :2] = numbers[:, :2]
+    kept[:, 8:] = 0.0  # the side of what is cut out
+    return kept
 
 
 def transforms(numbers: np.ndarray, strength: float, image_size_px: int) -> np.ndarray:
@@ -98,6 +122,11 @@ def holes(numbers: np.ndarray, strength: float, image_size_px: int) -> np.ndarra
     n_places = (image_size_px - side) // _BLOCK_PX + 1
     left, top = ((numbers[:, i] * n_places).astype(np.int64) * _BLOCK_PX for i in (9, 10))
     return np.stack([top, left, top + side, left + side], axis=1)
+
+
+def _base(content: np.ndarray, draw: int, seed: int) -> np.ndarray:
+    place = np.array([seed, draw], dtype=np.uint64) * np.array([1_000_003, 1], dtype=np.uint64)
+    return _mixed(content + _mixed(place.sum(keepdims=True)))
 
 
 def _signed(numbers: np.ndarray) -> np.ndarray:

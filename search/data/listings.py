@@ -1,23 +1,30 @@
-"""Listings of pictures: a CSV, TSV or Parquet file with a row a picture.
+"""Listings of pictures: a CSV, TSV or Parquet file, or a table of pandas, with a row a picture.
 
 Columns: `path` (relative ones against the file's folder) and `label`, and where they are wanted `split` and
 `group`; others are passed over. A CSV file is read without pandas, so that a mistake is answered at once.
 """
 
 import csv
+import hashlib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search.data.folders import SPLIT_FOLDERS, Picture, find_pictures
 from search.data.split import Split
 from search.errors import DataError, first_few
+from search.store.files import write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _TABLES = (".parquet", ".pq")
 LISTINGS = (*_SEPARATORS, *_TABLES)
 _NEEDED = ("path", "label")
+_WANTED = ("split", "group")
 
 Row = Mapping[str, Any]
 
@@ -65,13 +72,17 @@ def _rows(file: Path) -> Iterator[Row]:
     except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"The listing {file} cannot be read ({reason}); mend it or give another.") from error
+    _refuse_missing(str(file), names)
+    yield from rows
+
+
+def _refuse_missing(what: str, names: Sequence[str]) -> None:
     missing = [name for name in _NEEDED if name not in names]
     if missing:
         raise DataError(
-            f"A listing must have the columns path and label; {file} has {', '.join(map(repr, names))}; "
+            f"A listing must have the columns path and label; {what} has {', '.join(map(repr, names))}; "
             f"add {' and '.join(map(repr, missing))}."
         )
-    yield from rows
 
 
 def _read_text(file: Path) -> tuple[list[str], list[Row]]:
@@ -86,11 +97,48 @@ def _read_table(file: Path) -> tuple[list[str], list[Row]]:
     import pandas as pd
 
     table = pd.read_parquet(file)
-    names = [str(name) for name in table.columns]
-    known = table[[name for name in (*_NEEDED, "split", "group") if name in names]]
+    return [str(name) for name in table.columns], _rows_of(table)
+
+
+def _rows_of(table: "pd.DataFrame") -> list[Row]:
+    known = table[[name for name in (*_NEEDED, *_WANTED) if name in table.columns]]
     # a missing cell is None whatever the column's type
     cells = known.astype(object).where(known.notna(), None)
-    return names, [dict(zip(known.columns, row, strict=True)) for row in cells.itertuples(index=False)]
+    return [dict(zip(known.columns, row, strict=True)) for row in cells.itertuples(index=False)]
+
+
+def write_listing(table: "pd.DataFrame", folder: Path) -> Path:
+    """Write a table of pictures as a listing, which says the same; its name is the digest of what it holds.
+
+    Args:
+        table: The columns of a listing; relative paths are against the working folder.
+        folder: Where to; it is made.
+
+    Raises:
+        DataError: The table lacks a column, has one twice, or the folder cannot be written.
+    """
+    names = [str(name) for name in table.columns if name in (*_NEEDED, *_WANTED)]
+    _refuse_missing("the DataFrame", [str(name) for name in table.columns])
+    if len(set(names)) < len(names):
+        raise DataError(f"A DataFrame must have each column once; it has {', '.join(names)}; drop one.")
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for row in _rows_of(table):
+        cells = {name: _text(row[name]) for name in names}
+        # an empty cell stays one, so that it is told as such
+        cells["path"] = str(Path(cells["path"]).absolute()) if cells["path"] else ""
+        writer.writerow(cells.values())
+    file = folder / f"{hashlib.sha256(text.getvalue().encode()).hexdigest()[:16]}.csv"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(file, text.getvalue())
+    except OSError as error:
+        raise DataError(
+            f"The table must be written to {file}; the system refused ({error.strerror}); "
+            "choose another home."
+        ) from error
+    return file
 
 
 def _picture(file: Path, number: int, row: Row) -> Picture:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from search.config.space import Space
+from search.config.trial_config import TrialConfig
 from search.data.overview import Overview, overview
 from search.data.table import DataSet
 from search.data.threads import Progress
@@ -15,8 +16,8 @@ from search.seeds import seed_for
 from search.training.probe import Probe
 from search.training.worker import WorkerPlan
 
-# Where the best backbone is probed besides its top: below a quarter, half and three quarters of its blocks.
-DEPTHS = (0.25, 0.5, 0.75)
+# Where the best backbone is probed besides its top, as shares of its blocks from below
+DEPTHS = (0.75, 0.5, 0.25)
 
 
 @dataclass(frozen=True)
@@ -96,23 +97,29 @@ def advise(
         DataError: There are too few training pictures.
     """
     looked = overview(data)
-    is_deep = not is_brief or is_small(looked.total("train"))
     configs = {name: space.config_of_recipe({"backbone": name}) for name in space.backbones}
-    n_probes = len(configs) + (len(DEPTHS) if is_deep else 0)
-    ask = _Counting(executor, n_probes * (1 if is_brief else 2), progress)
+    is_deep = not is_brief or is_small(looked.total("train"))
+    # where the space itself takes codes from within, there is no top to compare with
+    depths = DEPTHS if is_deep and all(config.codes == 1.0 for config in configs.values()) else ()
+    ask = _Counting(executor, (len(configs) + len(depths)) * (1 if is_brief else 2), progress)
     seed = seed_for(space.seed, "probe")
-    probes = [ask("probe", config, 0.0, seed) for config in configs.values()]
+    probes = [ask("probe", config, seed) for config in configs.values()]
     ranked = sorted(probes, key=lambda probe: (-probe.accuracy, probe.loss))
     best = configs[ranked[0].backbone]
-    deeper = _of_other_layers(ask("probe", best, depth, seed) for depth in (DEPTHS if is_deep else ()))
+    deeper = _of_other_layers(ask("probe", _with(best, codes=codes), seed) for codes in depths)
     case = case_of(looked.total("train"), looked.majority, ranked[0], deeper)
 
     def costed(probe: Probe, unfreeze: float) -> Probed:
-        trained = configs[probe.backbone].model_copy(update={"unfreeze": unfreeze})
-        return Probed(probe, None if is_brief else ask("epoch_seconds", trained))
+        config = _with(configs[probe.backbone], unfreeze=unfreeze)
+        return Probed(probe, None if is_brief else ask("epoch_seconds", config))
 
     backbones = tuple(costed(probe, 1.0) for probe in ranked)
-    return Advice(looked, backbones, tuple(costed(probe, probe.unfreeze) for probe in deeper), case)
+    below = tuple(costed(probe, 1.0 - float(probe.codes)) for probe in deeper)
+    return Advice(looked, backbones, below, case)
+
+
+def _with(config: TrialConfig, **settings: float) -> TrialConfig:
+    return config.model_copy(update=settings)
 
 
 def _of_other_layers(probes: Iterable[Probe | None]) -> list[Probe]:

@@ -28,12 +28,14 @@ class Case:
     Attributes:
         name: Such as `large and similar`.
         reasons: Why, a sentence for each of the two questions.
-        unfreeze: How deep stage 2 should train by the notes, as a share of the blocks.
+        codes: Where a linear classifier reads by the notes, as a share of the blocks from below.
+        unfreeze: How deep stage 2 is to train, as a share of the blocks from the top.
         first: What that means, in words.
     """
 
     name: str
     reasons: tuple[str, str]
+    codes: float
     unfreeze: float
     first: str
 
@@ -55,8 +57,8 @@ def case_of(n_train: int, majority: float, top: Probe, earlier: Sequence[Probe])
     size = f"{n_train} training pictures; {SMALL} or more are large"
     is_similar, likeness = _similar(majority, top, earlier)
     name = f"{'small' if is_small(n_train) else 'large'} and {'similar' if is_similar else 'different'}"
-    unfreeze, first = _answer(is_small(n_train), is_similar, earlier)
-    return Case(name, (size, likeness), unfreeze, first)
+    codes, unfreeze, first = _answer(is_small(n_train), is_similar, earlier)
+    return Case(name, (size, likeness), codes, unfreeze, first)
 
 
 def _similar(majority: float, top: Probe, earlier: Sequence[Probe]) -> tuple[bool, str]:
@@ -79,14 +81,15 @@ def _best(probes: Sequence[Probe]) -> Probe | None:
     return max(probes, key=lambda probe: probe.accuracy, default=None)
 
 
-def _answer(small: bool, similar: bool, earlier: Sequence[Probe]) -> tuple[float, str]:
+def _answer(small: bool, similar: bool, earlier: Sequence[Probe]) -> tuple[float, float, str]:
     best = _best(earlier)
     if not small:
         start = "" if similar else ", still from the pretrained weights"
-        return 1.0, f"fine-tuning of all blocks{start}"
+        return 1.0, 1.0, f"fine-tuning of all blocks{start}"
     if similar or best is None:
-        return 0.0, "a linear classifier on the codes, nothing unfrozen"
-    return (
-        best.unfreeze,
-        f"training from {best.layer} up, whose activations are worth most to a linear classifier",
+        return 1.0, 0.0, "a linear classifier on the codes, nothing unfrozen"
+    codes = float(best.codes)
+    said = (
+        f"a linear classifier on the activations of {best.layer} (codes {codes:g}), or training from there up"
     )
+    return codes, 1.0 - codes, said

@@ -116,6 +116,7 @@ class Driver:
             self._end(trial, "failed", str(error))
             return
         self._kept.hold(trial, result.checkpoint)
+        trial.files = result.files
         for epoch in result.epochs:
             verdict = self._scheduler.observe(trial, epoch)
             steps = self._scheduler.steps(trial, epoch)

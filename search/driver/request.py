@@ -13,6 +13,7 @@ from search.config.trial_config import TrialConfig
 from search.data.download import ByteProgress
 from search.data.listings import find
 from search.data.sources import SAMPLE, Source, find_source, local_source
+from search.driver.own_functions import load_own_functions
 from search.driver.study_file import StudyFile
 from search.errors import DataError, SpaceError, StudyError, WeightsError
 from search.model.backbones import BACKBONES, backbone, check_image_size
@@ -115,7 +116,7 @@ def check(options: Options, env: Mapping[str, str] = os.environ) -> Request:
     """
     if options.data == SAMPLE:
         options = replace(options, study=_sample_study(options.study))
-    file = read_space(options.study, options.assignments, BACKBONES)
+    file = read_space(options.study, options.assignments, BACKBONES, options.recipe is not None)
     if options.recipe is not None and file.left_out:
         raise SpaceError(*(f"--recipe {name}: {why}; leave that out." for name, why in file.left_out.items()))
     check_sampler(file.space.sampler.name)
@@ -125,6 +126,7 @@ def check(options: Options, env: Mapping[str, str] = os.environ) -> Request:
         find(source.place)
     request = Request(options, file, source)
     _check_backbones(request)
+    load_own_functions(file.space, list(request.recipes.values()))
     if not options.fresh:
         request.study_file.check_space(file.space, options.command)
     return request

@@ -1,8 +1,10 @@
 """Show: what a study would do to its pictures, without training anything."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from search.data.table import DataSet
+from search.driver.own_functions import own_points
 from search.driver.request import Request
 from search.errors import UserError
 from search.executor.executor import InlineExecutor
@@ -13,20 +15,25 @@ STRENGTHS = (0.25, 0.5, 0.75, 1.0)
 N_DRAWS = 8
 
 
-def show_augmentation(request: Request, data: DataSet, path: Path) -> None:
-    """Draw one training picture at four strengths in eight draws each.
+def show_augmentation(request: Request, data: DataSet, path: Path) -> Sequence[float]:
+    """Draw one training picture at four strengths in eight draws each; an augmentor of one's own has one.
+
+    Returns:
+        The strengths.
 
     Raises:
-        UserError: The file cannot be written.
+        UserError: The file cannot be written, or the augmentor does not do.
     """
     space, options = request.file.space, request.options
     plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
     executor = InlineExecutor(plan, lambda stage, epoch, share: None)
-    px = space.config({"backbone": space.backbones[0]}).image_size
-    pictures = executor.submit("augmented", px, STRENGTHS, N_DRAWS).result()
+    config = space.config({"backbone": space.backbones[0], **own_points(space)[0]})
+    strengths = STRENGTHS if "augmentor" not in config.own_functions else STRENGTHS[-1:]
+    pictures = executor.submit("augmented", config, strengths, N_DRAWS).result()
     try:
-        augmentation_sheet(path, pictures, STRENGTHS)
+        augmentation_sheet(path, pictures, strengths)
     except OSError as error:
         raise UserError(
             f"--show-augment: {path} cannot be written ({error.strerror}); give another file."
         ) from error
+    return strengths

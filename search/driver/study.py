@@ -16,11 +16,13 @@ from search.data.split import SPLITS, SplitRule
 from search.data.table import DataSet, read_pictures
 from search.data.threads import Progress
 from search.driver.advice import advise, wants_advice
+from search.driver.checks import check_networks
 from search.driver.driver import Driver
 from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
 from search.driver.kept import Kept, forget_pins, is_of_study
 from search.driver.limits import Limits, measured_by
+from search.driver.own_functions import remarks_on_reuse
 from search.driver.prior import Prior
 from search.driver.request import Request
 from search.driver.totals import Totals
@@ -171,7 +173,8 @@ def discard(request: Request) -> None:
     study, file = request.file.space.study, request.study_file
     delete_study(request.options.storage_url, study)
     spooled = file.path.parent.glob(f"{study}.*.spool.*")
-    for left in (left for left in spooled if is_of_study(left.name, study)):
+    written = (request.options.home / "store" / "files").glob(f"{study}.*")
+    for left in (left for left in [*spooled, *written] if is_of_study(left.name, study)):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
     forget_pins(request.options.home / "store", study)
     file.delete()
@@ -203,10 +206,12 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
         executor = InlineExecutor(plan, view.progress)
         limits = Limits(space, study.sizes(), measured_by(executor), study.note_size)
         with _undone_unless_legal(request, trials):
-            _check_networks(request, executor)
+            check_networks(space, list(request.recipes.values()), executor)
             limits.check()
             advice = _advice(request, data, study, executor, view, is_new=not trials)
         scheduler = _scheduler(request, study, trials, advice, left, len(data.indices("train")))
+        for remark in remarks_on_reuse(space, list(request.recipes.values())):
+            view.say(remark)
         tracking = _tracking(request, data, study)
         tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
         recorder = Recorder(study, tracking, tags)
@@ -244,23 +249,6 @@ def _undone_unless_legal(request: Request, trials: list[Trial]) -> Iterator[None
         if not trials:
             discard(request)
         raise
-
-
-def _check_networks(request: Request, executor: Executor) -> None:
-    """Build what only a built network can tell to be wrong: a layer's name, a file of weights.
-
-    Raises:
-        UserError: What is wrong with it.
-    """
-    space = request.file.space
-    dimension = space.dimensions.get("unfreeze")
-    depths = list(dimension.ends()) if dimension else [space.fixed_settings.get("unfreeze", 1.0)]
-    configs = [
-        space.config({"backbone": name, "unfreeze": depth}) for name in space.backbones for depth in depths
-    ]
-    for config in [*configs, *request.recipes.values()]:
-        if isinstance(config.unfreeze, str) or config.weights not in ("imagenet", "none", "shapes"):
-            executor.submit("check", config).result()
 
 
 def _advice(

@@ -51,6 +51,7 @@ def _best(trial: Trial, metric: str) -> dict[str, Any]:
         "params": trial.config.flat(),
         "val_loss": metrics["val_loss"],
         "val_accuracy": metrics["val_accuracy"],
+        "stages": [asdict(stage) for stage in trial.outcome.stages] if trial.outcome else [],
     }
 
 
@@ -134,11 +135,19 @@ def _counts_text(found: dict[str, Any]) -> str:
 def _best_text(found: dict[str, Any]) -> list[str]:
     best, champion = found["best"], found["champion"]
     lines = [f"best trial {best['number']}: {_validation_text(best)}", f"  {_settings(best['params'])}"]
+    lines += [_stage_text(row) for row in best["stages"]]
     lines += _finalists_text(found["finalists"]) if found["finalists"] else []
     # of a recipe that is the best trial itself all is said
     others = [row for row in found["baselines"] if row["number"] != best["number"] or found["finalists"]]
     lines += [_baseline_text(row) for row in others]
     return lines + (_champion_text(champion, best) if champion else [])
+
+
+def _stage_text(row: dict[str, Any]) -> str:
+    figures = _validation_text(row["metrics"])
+    if not row["epoch"]:
+        return f"  before training: {figures}"
+    return f"  {row['stage']} {row['epoch']}: {figures}; {row['trained_parameters']:,} parameters trained"
 
 
 def _champion_text(champion: dict[str, Any], best: dict[str, Any]) -> list[str]:

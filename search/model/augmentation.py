@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import keras
 import numpy as np
 from keras import ops
 
-from search.data.draws import colours, draw_numbers, holes, transforms
+from search.config.trial_config import FLIP_ROTATION, TrialConfig
+from search.data.draws import colours, draw_numbers, flips_and_rotations, holes, transforms
+from search.data.own_augmentor import OwnAugmentor
+from search.user_function import user_function
 
 # Each call takes exactly so many: for another number the compiler may arrange the same sums in another way,
 # and a picture's draw must not hang on how many others are asked for with it.
@@ -21,15 +24,42 @@ _CUT_OUT = 128
 _GREY = (0.299, 0.587, 0.114)
 
 
+class Augmenting(Protocol):
+    """What makes draws: the built-in augmentation, or an augmentor of the user's own."""
+
+    pays: bool | None
+    """Whether storing the pictures of a draw pays, once that was measured."""
+
+    def __call__(self, pictures: np.ndarray, content: np.ndarray, draw: int, strength: float) -> np.ndarray:
+        """Give each picture its change in a draw, as `Augmentation` does."""
+        ...
+
+
+def augmentation_of(config: TrialConfig, draw_seed: int) -> Augmenting:
+    """Make what changes the training pictures of a trial.
+
+    Raises:
+        SpaceError: It names a function that does not exist.
+    """
+    name = config.own_functions.get("augmentor")
+    if name is None:
+        return Augmentation(draw_seed, config.augmentor == FLIP_ROTATION)
+    return OwnAugmentor(user_function(name, "augmentor"), draw_seed)
+
+
 class Augmentation:
     """Applies draws to pictures.
+
+    Args:
+        seed: The data's draw seed.
+        few: Whether pictures are flipped and rotated only.
 
     Attributes:
         pays: Whether storing the pictures of a draw pays, once that was measured.
     """
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int, few: bool = False) -> None:
+        self._seed, self._few = seed, few
         self.pays: bool | None = None
         self._program = _compiled(_augment)
 
@@ -48,6 +78,7 @@ class Augmentation:
         if strength == 0 or len(pictures) == 0:
             return pictures
         numbers = draw_numbers(content, draw, self._seed)
+        numbers = flips_and_rotations(numbers) if self._few else numbers
         moves, changes = transforms(numbers, strength, pictures.shape[1]), colours(numbers, strength)
         full = np.pad(np.arange(len(pictures)), (0, -len(pictures) % _PICTURES_A_CALL), mode="edge")
         calls = [

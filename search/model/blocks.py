@@ -25,7 +25,7 @@ from typing import Literal
 
 import keras
 
-from search.config.trial_config import BY_PATTERN
+from search.config.trial_config import BY_PATTERN, LAST
 from search.errors import SpaceError
 from search.model.graph import Cut, Graph, cut_positions, cuts, graph_of
 
@@ -66,26 +66,33 @@ def blocks(model: keras.Model) -> tuple[Block, ...]:
     return tuple(Block(operations[-1].name, operations) for operations in whole)
 
 
-def unfrozen_layers(model: keras.Model, unfreeze: float | str) -> tuple[keras.Layer, ...]:
-    """List the layers that stage 2 trains: those with weights, BatchNormalization never among them.
+def unfrozen_layers(
+    model: keras.Model, unfreeze: float | str, norms: bool = False
+) -> tuple[keras.Layer, ...]:
+    """List the layers that a stage trains: those with weights, BatchNormalization not among them.
 
     Args:
         model: A backbone.
         unfreeze: A share of its blocks from the top, rounded to whole blocks but at least one (0 is none,
             1.0 is all); where training starts: a layer's name, or `layer:120` for `model.layers[120:]`; or
-            `re:PATTERN`, found in the names of the parameters, such as `block5_conv1/kernel`.
+            `re:PATTERN`, found in the names of the parameters, such as `block5_conv1/kernel`. `last:3` are
+            the last layers, whether or not there is anything to train in them.
+        norms: Whether BatchNormalization that has gamma or beta is listed too.
 
     Raises:
         SpaceError: The share is not in [0, 1], the name or place does not exist, nothing follows it that
             could be trained, or no parameter matches.
     """
     if isinstance(unfreeze, str) and unfreeze.startswith(BY_PATTERN):
-        return _matching(model, unfreeze.removeprefix(BY_PATTERN))
+        return _matching(model, unfreeze.removeprefix(BY_PATTERN), norms)
+    if isinstance(unfreeze, str) and unfreeze.startswith(LAST):
+        last = model.layers[-int(unfreeze.removeprefix(LAST)) :]
+        return tuple(layer for layer in last if _can_be_trained(layer, norms))
     if isinstance(unfreeze, str):
-        layers: Sequence[keras.Layer] = model.layers[_place(model, unfreeze) :]
+        layers: Sequence[keras.Layer] = model.layers[_place(model, unfreeze, "unfreeze") :]
     else:
         layers = [layer for block in _top_blocks(model, unfreeze) for layer in block.layers]
-    chosen = tuple(layer for layer in layers if _can_be_trained(layer))
+    chosen = tuple(layer for layer in layers if _can_be_trained(layer, norms))
     if not chosen and unfreeze != 0:
         raise SpaceError(
             f"unfreeze: no layer of {model.name} from '{unfreeze}' on can be trained; name an earlier layer, "
@@ -94,43 +101,68 @@ def unfrozen_layers(model: keras.Model, unfreeze: float | str) -> tuple[keras.La
     return chosen
 
 
-def storable_cut(model: keras.Model, unfreeze: float | str) -> Cut | None:
+def trained_of(layer: keras.Layer, norms: bool = False) -> list[keras.Variable]:
+    """List what can be trained of a layer: of BatchNormalization gamma and beta, where `norms` says so."""
+    if not isinstance(layer, keras.layers.BatchNormalization):
+        trained: list[keras.Variable] = layer.trainable_variables
+        return trained
+    return [one for one in (layer.gamma, layer.beta) if norms and one is not None]
+
+
+def up_to(model: keras.Model, codes: float | str) -> keras.Model:
+    """Take the part of a backbone up to the place where its codes are taken.
+
+    Args:
+        model: A backbone.
+        codes: A share of its blocks from below, rounded to whole blocks but at least one, or a layer's name.
+
+    Returns:
+        A model of the same layers, which it shares; the model itself for 1.0.
+
+    Raises:
+        SpaceError: There is no such layer, or what it gives is no feature map.
+    """
+    if codes == 1.0:
+        return model
+    if isinstance(codes, str):
+        tensor = model.layers[_place(model, codes, "codes")].output
+    else:
+        everything = blocks(model)
+        graph = graph_of(model)
+        last = everything[max(1, round(codes * len(everything))) - 1].operations[-1]
+        tensor = graph.outputs[graph.operations.index(last)]
+    if len(tensor.shape) != 4:
+        raise SpaceError(
+            f"codes: '{codes}' of {model.name} gives {tuple(tensor.shape[1:])} a picture, no feature map; "
+            "name a layer whose output has height, width and channels."
+        )
+    return keras.Model(model.inputs[0], tensor, name=model.name)
+
+
+def storable_cut(model: keras.Model, *trained: keras.Layer) -> Cut | None:
     """Find the highest cut below which nothing is trained and whose tensor is worth storing.
 
     It comes after the first block, since less is computed as soon as read, and its tensor holds no more
-    numbers than the picture. The answer hangs on the model and `unfreeze` only, never on a measurement.
+    numbers than the picture. The answer hangs on the model and on what is trained, never on a measurement.
+
+    Args:
+        model: A backbone.
+        trained: The layers that are trained.
 
     Returns:
         The cut, or None where there is none.
-
-    Raises:
-        SpaceError: As `unfrozen_layers`.
     """
     first = model.operations.index(blocks(model)[0].operations[-1])
     most = math.prod(model.input_shape[1:])
-    cuts_worth = [
-        cut for cut in _legal_cuts(model, unfreeze) if cut.position >= first and math.prod(cut.shape) <= most
-    ]
-    return cuts_worth[-1] if cuts_worth else None
-
-
-def highest_map(model: keras.Model, unfreeze: float | str) -> Cut | None:
-    """Find the highest cut below which nothing is trained and whose tensor is a feature map.
-
-    Returns:
-        The cut, or None where there is none: not every backbone can be cut.
-
-    Raises:
-        SpaceError: As `unfrozen_layers`.
-    """
-    maps = [cut for cut in _legal_cuts(model, unfreeze) if len(cut.shape) == 3]
-    return maps[-1] if maps else None
-
-
-def _legal_cuts(model: keras.Model, unfreeze: float | str) -> list[Cut]:
-    trained = set(unfrozen_layers(model, unfreeze))
     lowest = next((i for i, operation in enumerate(model.operations) if operation in trained), None)
-    return [cut for cut in cuts(model) if lowest is None or cut.position < lowest]
+    worth = [
+        cut
+        for cut in cuts(model)
+        if cut.position >= first
+        and math.prod(cut.shape) <= most
+        and (lowest is None or cut.position < lowest)
+    ]
+    return worth[-1] if worth else None
 
 
 @dataclass(frozen=True)
@@ -264,9 +296,10 @@ def _top_blocks(model: keras.Model, share: float) -> tuple[Block, ...]:
     return everything[len(everything) - n_blocks :]
 
 
-def _matching(model: keras.Model, pattern: str) -> tuple[keras.Layer, ...]:
-    layers = [layer for layer in model.layers if _can_be_trained(layer)]
-    named = [(f"{layer.name}/{one.name}", layer) for layer in layers for one in layer.trainable_variables]
+def _matching(model: keras.Model, pattern: str, norms: bool) -> tuple[keras.Layer, ...]:
+    named = [
+        (f"{layer.name}/{one.name}", layer) for layer in model.layers for one in trained_of(layer, norms)
+    ]
     chosen = [layer for name, layer in named if re.search(pattern, name)]
     if not chosen:
         last = ", ".join(name for name, layer in named[-3:])
@@ -277,21 +310,23 @@ def _matching(model: keras.Model, pattern: str) -> tuple[keras.Layer, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
-def _can_be_trained(layer: keras.Layer) -> bool:
-    return bool(layer.weights) and not isinstance(layer, keras.layers.BatchNormalization)
+def _can_be_trained(layer: keras.Layer, norms: bool) -> bool:
+    """Tell whether there is anything to train in a layer, be it held still at the moment or not."""
+    is_norm = isinstance(layer, keras.layers.BatchNormalization)
+    return bool(trained_of(layer, norms) if is_norm else layer.weights)
 
 
-def _place(model: keras.Model, unfreeze: str) -> int:
+def _place(model: keras.Model, layer: str, key: str) -> int:
     names = [layer.name for layer in model.layers]
-    if unfreeze in names:
-        return names.index(unfreeze)
-    number = unfreeze.removeprefix("layer:")
-    if number != unfreeze and number.isdecimal() and int(number) < len(names):
+    if layer in names:
+        return names.index(layer)
+    number = layer.removeprefix("layer:")
+    if number != layer and number.isdecimal() and int(number) < len(names):
         return int(number)
-    if number != unfreeze:
+    if number != layer:
         raise SpaceError(
-            f"unfreeze: '{unfreeze}' is no layer of {model.name}; write layer:0 to layer:{len(names) - 1}."
+            f"{key}: '{layer}' is no layer of {model.name}; write layer:0 to layer:{len(names) - 1}."
         )
-    near = difflib.get_close_matches(unfreeze, names, n=3, cutoff=0.3)
+    near = difflib.get_close_matches(layer, names, n=3, cutoff=0.3)
     hint = f"did you mean {' or '.join(near)}?" if near else f"the last ones are {', '.join(names[-3:])}."
-    raise SpaceError(f"unfreeze: {model.name} has no layer '{unfreeze}'; {hint}")
+    raise SpaceError(f"{key}: {model.name} has no layer '{layer}'; {hint}")

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 
 from search.errors import WeightsError
 from search.model.backbones import Backbone, check_image_size
+from search.model.own_preprocessing import own_preprocessing
 from search.seeds import seed_for
+from search.user_function import UserFunction
 
 # ImageNet's mean and deviation of red, green and blue in [0, 1], and the mean of blue, green and red in
 # [0, 255], as keras.applications.imagenet_utils has them.
@@ -33,6 +36,22 @@ def preprocess(row: Backbone, pictures: keras.KerasTensor) -> keras.KerasTensor:
         pictures = keras.ops.flip(pictures, axis=-1)
     scale, offset = _scale_and_offset(row)
     return keras.layers.Rescaling(scale, offset=offset, name="preprocess")(pictures)
+
+
+def preprocessing(
+    row: Backbone, image_size_px: int, own: UserFunction | None
+) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    """Give what maps uint8 pictures to what a backbone wants: its own way, or a function of the user's own.
+
+    What lies inside a backbone (`preprocessing` is `inside`) stays there.
+
+    Raises:
+        SpaceError: The user's function cannot be part of a network.
+    """
+    if own is None:
+        return lambda pictures: preprocess(row, pictures)
+    model = own_preprocessing(own, image_size_px)
+    return lambda pictures: model(pictures)
 
 
 def build_backbone(row: Backbone, image_size_px: int, weights_path: Path | None, seed: int) -> keras.Model:

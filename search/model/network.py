@@ -1,6 +1,5 @@
 """Network: a backbone with its preprocessing in front and a new classifier on top."""
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -8,12 +7,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from search.config.trial_config import LAST, STAGES, Stage, TrialConfig
 from search.model.backbones import Backbone
-from search.model.blocks import highest_map, storable_cut, unfrozen_layers
-from search.model.build import build_backbone, preprocess
-from search.model.dropout import VariableDropout
+from search.model.blocks import storable_cut, trained_of, unfrozen_layers, up_to
+from search.model.build import build_backbone, preprocessing
 from search.model.folding import folded
 from search.model.graph import Cut, split
+from search.model.head import Head, HeadPlan
+from search.user_function import UserFunction
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -25,13 +26,16 @@ class Network:
         backbone: The row of the table.
         image_size_px: Side of the square pictures.
         weights: The file of the pretrained weights, or None for random ones.
-        n_classes: Length of the output.
+        head: What stands on the codes.
+        codes: Where the codes are taken: see `up_to`.
         fold: Whether what is trained goes through convolutions that take in their BatchNormalization.
+        own_preprocess: A function of the user's own, in place of the backbone's preprocessing.
 
     Attributes:
+        preprocess: Pictures to what the backbone reads, symbolically.
         backbone: The pretrained part, `(n, px, px, 3) float32` to a feature map.
         features: `(n, px, px, 3) uint8` pictures to `(n, c) float32` pooled features.
-        head: `(n, c) float32` features to `(n, n_classes) float32` logits.
+        head: What stands on them.
         trained: `(n, px, px, 3) uint8` pictures to logits.
         whole: The same of Keras' own layers, never folded.
     """
@@ -41,21 +45,21 @@ class Network:
         backbone: Backbone,
         image_size_px: int,
         weights: Path | None,
-        n_classes: int,
+        head: HeadPlan,
+        codes: float | str = 1.0,
         fold: bool = False,
+        own_preprocess: UserFunction | None = None,
     ) -> None:
-        self._row, self._fold = backbone, fold
-        self.backbone = build_backbone(backbone, image_size_px, weights, seed=0)
+        self._fold = fold
+        self.preprocess = preprocessing(backbone, image_size_px, own_preprocess)
+        self.backbone = up_to(build_backbone(backbone, image_size_px, weights, seed=0), codes)
         pictures = self._pictures()
         pooled = self._pooled(self.backbone, pictures)
         worked = self._pooled(self._worked(self.backbone), pictures) if fold else pooled
         self.features = keras.Model(pictures, worked, name="features")
-        self.dropout = VariableDropout()
-        self.classifier = keras.layers.Dense(n_classes, name="classifier")
-        codes = keras.Input(pooled.shape[1:], name="codes")
-        self.head = keras.Model(codes, self.classifier(self.dropout(codes)), name="head")
-        self.whole = keras.Model(pictures, self.head(pooled), name="whole")
-        self.trained = keras.Model(pictures, self.head(worked), name="trained") if fold else self.whole
+        self.head = Head(head, pooled.shape[-1])
+        self.whole = keras.Model(pictures, self.head.model(pooled), name="whole")
+        self.trained = keras.Model(pictures, self.head.model(worked), name="trained") if fold else self.whole
         self._pretrained = [np.array(variable) for variable in self.backbone.variables]
         self._moved: set[int] = set()
 
@@ -63,14 +67,13 @@ class Network:
     def variables(self) -> dict[str, keras.Variable]:
         """Every variable that training may move, under a name that does not hang on Keras' counters."""
         named = {f"backbone/{i}": variable for i, variable in enumerate(self.backbone.variables)}
-        return {**named, "head/kernel": self.classifier.kernel, "head/bias": self.classifier.bias}
+        return named | self.head.variables
 
-    def trained_in(self, stage: str, unfreeze: float | str) -> dict[str, keras.Variable]:
-        """Name the variables that a stage trains: the classifier, and in stage 2 what is unfrozen."""
+    def trained_in(self, config: TrialConfig, stage: Stage) -> dict[str, keras.Variable]:
+        """Name the variables that a stage trains: those of the head, and what is unfrozen."""
+        norms = config.scales_norms(stage)
         unfrozen = {
-            id(variable)
-            for layer in self._unfrozen(stage, unfreeze)
-            for variable in layer.trainable_variables
+            id(variable) for layer in self._unfrozen(config, stage) for variable in trained_of(layer, norms)
         }
         return {
             name: variable
@@ -78,13 +81,24 @@ class Network:
             if name.startswith("head/") or id(variable) in unfrozen
         }
 
-    def n_trained_layers(self, stage: str, unfreeze: float | str) -> int:
-        """Count the layers with something to train that a stage trains, the classifier included."""
-        return 1 + sum(bool(layer.trainable_variables) for layer in self._unfrozen(stage, unfreeze))
+    def n_trained_layers(self, config: TrialConfig, stage: Stage) -> int:
+        """Count the layers with something to train that a stage trains, those of the head included."""
+        norms = config.scales_norms(stage)
+        unfrozen = self._unfrozen(config, stage)
+        return len(self.head.trained_layers) + sum(bool(trained_of(layer, norms)) for layer in unfrozen)
 
-    def cut_in(self, stage: str, unfreeze: float | str) -> Cut | None:
-        """Find where the network may be split for a stage; None where the stage goes through it whole."""
-        return None if stage == "head" else storable_cut(self.backbone, unfreeze)
+    def trains_backbone(self, config: TrialConfig, stage: Stage) -> bool:
+        """Tell whether a stage or the one before it trains anything of the backbone."""
+        return any(self._unfrozen(config, one) for one in STAGES[: STAGES.index(stage) + 1])
+
+    def cut_in(self, config: TrialConfig, stage: Stage) -> Cut | None:
+        """Find where the network may be split for a stage that trains some of the backbone.
+
+        Nothing below the cut is trained in this stage or was in the one before; None where the stage goes
+        through the network whole.
+        """
+        moved = [layer for one in STAGES[: STAGES.index(stage) + 1] for layer in self._unfrozen(config, one)]
+        return storable_cut(self.backbone, *moved)
 
     def split(self, cut: Cut) -> tuple[keras.Model, keras.Model]:
         """Split the network at a cut of its backbone.
@@ -96,48 +110,33 @@ class Network:
         below, above = split(self.backbone, cut)
         pictures = self._pictures()
         below, above = self._worked(below), self._worked(above)
-        prefix = keras.Model(pictures, below(preprocess(self._row, pictures)), name="prefix")
+        prefix = keras.Model(pictures, below(self.preprocess(pictures)), name="prefix")
         codes = keras.Input(cut.shape, name="codes")
         pooled = keras.layers.GlobalAveragePooling2D(name="pool")(above(codes))
-        return prefix, keras.Model(codes, self.head(pooled), name="tail")
-
-    def map_below(self, unfreeze: float | str) -> Cut | None:
-        """Find the highest feature map below all that `unfreeze` trains; None where there is none."""
-        return highest_map(self.backbone, unfreeze)
-
-    def pooled(self, cut: Cut) -> keras.Model:
-        """Give the part of the network up to a feature map, pooled.
-
-        Returns:
-            `(n, px, px, 3) uint8` pictures to `(n, c) float32`.
-        """
-        below, _ = split(self.backbone, cut)
-        pictures = self._pictures()
-        return keras.Model(pictures, self._pooled(self._worked(below), pictures), name="pooled")
+        return prefix, keras.Model(codes, self.head.model(pooled), name="tail")
 
     def _worked(self, part: keras.Model) -> keras.Model:
         """Give a part of the backbone as programs go through it."""
         return folded(part) if self._fold else part
 
     def _pooled(self, backbone: keras.Model, pictures: keras.KerasTensor) -> keras.KerasTensor:
-        maps = backbone(preprocess(self._row, pictures))
+        maps = backbone(self.preprocess(pictures))
         return keras.layers.GlobalAveragePooling2D(name="pool")(maps)
 
     def _pictures(self) -> keras.KerasTensor:
         return keras.Input((*self.backbone.input_shape[1:3], 3), dtype="uint8", name="pictures")
 
-    def _unfrozen(self, stage: str, unfreeze: float | str) -> tuple[keras.Layer, ...]:
-        return () if stage == "head" else unfrozen_layers(self.backbone, unfreeze)
+    def _unfrozen(self, config: TrialConfig, stage: Stage) -> tuple[keras.Layer, ...]:
+        depth = config.depth(stage)
+        if isinstance(depth, str) and depth.startswith(LAST):
+            in_backbone = max(0, int(depth.removeprefix(LAST)) - self.head.n_layers)
+            depth = f"{LAST}{in_backbone}" if in_backbone else 0.0
+        return unfrozen_layers(self.backbone, depth, config.scales_norms(stage))
 
     def reset(self, seed: int) -> None:
-        """Put the pretrained weights back and draw a new classifier from the seed."""
+        """Put the pretrained weights back and draw a new head from the seed."""
         self.restore_backbone()
-        shape = self.classifier.kernel.shape
-        # Glorot and Bengio 2010, uniform; numpy's numbers are the same under every backend.
-        limit = math.sqrt(6.0 / sum(shape))
-        kernel = np.random.default_rng(seed).uniform(-limit, limit, shape).astype(np.float32)
-        self.classifier.kernel.assign(kernel)
-        self.classifier.bias.assign(np.zeros(self.classifier.bias.shape, "float32"))
+        self.head.reset(seed)
 
     def restore_backbone(self) -> None:
         """Put the pretrained weights back."""

@@ -58,6 +58,7 @@ def make_optimizer(name: OptimizerName) -> keras.optimizers.Optimizer:
     """
     makers = {
         "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.Adam,
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": lambda learning_rate: keras.optimizers.SGD(learning_rate, momentum=0.9),
     }

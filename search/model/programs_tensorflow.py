@@ -80,9 +80,12 @@ class Training:
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, lr: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         self.optimizer.learning_rate.assign(lr)
+        trained = [variable.value for variable in self._trained]
         with tf.GradientTape() as tape:
+            # those of BatchNormalization are not watched by themselves, since the layer stands still
+            tape.watch(trained)
             outputs = self._model(inputs, training=True)
             loss = self._loss(targets, outputs, weights)
-        gradients = tape.gradient(loss, [variable.value for variable in self._trained])
+        gradients = tape.gradient(loss, trained)
         self.optimizer.apply(gradients, self._trained)
         return outputs, loss

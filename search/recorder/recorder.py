@@ -1,5 +1,6 @@
 """Recorder: tells Optuna and MLflow the same things at the same steps."""
 
+import shutil
 import time
 from collections import deque
 from typing import Any
@@ -60,6 +61,8 @@ class Recorder:
         facts = {"seconds": epoch.seconds, "pictures_per_s": epoch.pictures_per_s}
         for step in steps:
             self._tracking.log_epoch(trial.key, step, epoch.time_ms, {**epoch.metrics, **facts})
+        if epoch.before:
+            self._tracking.log_epoch(trial.key, 0, epoch.time_ms, epoch.before)
         if epoch.epoch == 1:
             trained = {
                 f"{epoch.stage}.trained_layers": epoch.trained_layers,
@@ -71,6 +74,7 @@ class Recorder:
 
     def pause(self, trial: Trial) -> None:
         """Record that a trial is paused: its run and its Optuna trial stay open."""
+        self._log_files(trial)
         self._study.pause(trial)
         self._tracking.tag_trial(trial.key, {"search.state": "paused", "search.reason": trial.reason or ""})
 
@@ -90,10 +94,13 @@ class Recorder:
             metrics = {f"best_{name}": value for name, value in trial.outcome.metrics.items()}
             metrics |= {"epochs_run": trial.outcome.epochs_run, "epochs_reused": trial.outcome.epochs_reused}
             metrics |= {"seconds_spent": trial.outcome.spent_s, "seconds_saved": trial.outcome.saved_s}
+        self._log_files(trial)
         self._tracking.end_trial(trial.key, _STATUS[trial.state], _end_ms(trial), tags, metrics)
         if trial.proposal.repeats is None:
             self._study.end(trial)
             self.close(trial)
+        if trial.files is not None and not trial.closed:
+            shutil.rmtree(trial.files, ignore_errors=True)
 
     def finalists(self, result: RaceResult, metric: str) -> None:
         """Record how the finalists did on fresh seeds: all of it in the study, its figures in their runs."""
@@ -128,6 +135,11 @@ class Recorder:
         if self._ending:
             self._tracking.flush(_LONGEST_WAIT_S)
         self.close_ended(wait_s=0.0)
+
+    def _log_files(self, trial: Trial) -> None:
+        """Give a trial's run what its callbacks wrote so far."""
+        if trial.files is not None and trial.files.is_dir():
+            self._tracking.log_artifacts(trial.key, trial.files)
 
 
 def run_name(trial: Trial) -> str:

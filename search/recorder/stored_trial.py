@@ -1,13 +1,14 @@
 """Stored trial: what Optuna's database holds of a trial, and the way back."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from search.config.trial_config import STAGES, Stage, TrialConfig
 from search.scheduler.steps import step_of
-from search.scheduler.trial import Outcome, Proposal, State, Trial
+from search.scheduler.trial import Outcome, Proposal, Reached, State, Trial
 from search.training.segment import Epoch
 
 _STATES: dict[TrialState, State] = {
@@ -61,7 +62,15 @@ def _epochs(frozen: FrozenTrial, stage: Stage, most_head: int, metric: str) -> l
     values = list(_values(frozen, stage, most_head))
     seconds = frozen.user_attrs.get(f"{stage}_seconds", 0.0) / max(1, len(values))
     return [
-        Epoch(stage, number, {metric: value}, seconds, pictures_per_s=0.0, time_ms=0)
+        Epoch(
+            stage,
+            number,
+            {metric: value},
+            seconds,
+            pictures_per_s=0.0,
+            time_ms=0,
+            stops=number == len(values) and stage in frozen.user_attrs.get("stopped", ()),
+        )
         for number, value in enumerate(values, start=1)
     ]
 
@@ -86,6 +95,9 @@ def facts_of(trial: Trial) -> dict[str, Any]:
         facts |= {"best_stage": outcome.stage, "best_epoch": outcome.epoch, "seconds": outcome.seconds}
         facts |= {"epochs_run": outcome.epochs_run, "epochs_reused": outcome.epochs_reused}
         facts |= {"seconds_spent": outcome.spent_s, "seconds_saved": outcome.saved_s}
+        facts["stages"] = [asdict(one) for one in outcome.stages]
+    stopped = [stage for stage, epochs in trial.epochs.items() if epochs and epochs[-1].stops]
+    facts |= {"stopped": stopped} if stopped else {}
     for stage, epochs in trial.epochs.items():
         facts[f"{stage}_seconds"] = sum(epoch.seconds for epoch in epochs)
     return facts
@@ -104,4 +116,5 @@ def _outcome(attrs: dict[str, Any]) -> Outcome | None:
         epochs_reused=attrs["epochs_reused"],
         spent_s=attrs["seconds_spent"],
         saved_s=attrs["seconds_saved"],
+        stages=tuple(Reached(**one) for one in attrs["stages"]),
     )

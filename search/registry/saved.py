@@ -1,13 +1,15 @@
 """Saved model: a folder that MLflow, plain Keras and a reader can open."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from search.recorder.client import open_client
 
 
 def save_model(
@@ -68,6 +70,21 @@ def load_model(path: Path) -> Any:
     return keras.models.load_model(path, compile=False, safe_mode=True)
 
 
+def load_registered(uri: str, name: str, version: int) -> Any:
+    """Load a registered model.
+
+    Args:
+        uri: Tracking URI; the registry is there too.
+        name: The registered model's name.
+        version: Number of its version.
+    """
+    import mlflow
+
+    source = open_client(uri).get_model_version_download_uri(name, str(version))
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=source, tracking_uri=uri)
+    return load_model(Path(folder) / "data" / "model.keras")
+
+
 def pip_requirements() -> list[str]:
     """List what a machine must install to run a saved model, as this one has it."""
     import keras
@@ -89,31 +106,11 @@ def _check_fit(model: Any, example: npt.NDArray[np.uint8], classes: Sequence[str
 
 def _check_standard(model: Any) -> None:
     """Refuse what only this program could load: Keras names the module of every object it saves."""
-    import keras
+    from search.model.standard import foreign_objects
 
-    config = keras.saving.serialize_keras_object(model)
-    foreign = {str(found["class_name"]) for found in _objects(config) if _is_foreign(found)}
+    foreign = foreign_objects(model)
     if foreign:
-        raise ValueError(
-            f"plain Keras cannot load {', '.join(sorted(foreign))}; put standard layers in place"
-        )
-
-
-def _is_foreign(found: dict[str, Any]) -> bool:
-    # Safe mode refuses Lambda, since it holds code.
-    room = str(found["module"]).partition(".")[0]
-    return room not in ("keras", "builtins") or found["class_name"] == "Lambda"
-
-
-def _objects(config: object) -> Iterator[dict[str, Any]]:
-    if isinstance(config, dict):
-        if "module" in config and "class_name" in config:
-            yield config
-        for value in config.values():
-            yield from _objects(value)
-    elif isinstance(config, list | tuple):
-        for value in config:
-            yield from _objects(value)
+        raise ValueError(f"plain Keras cannot load {', '.join(foreign)}; put standard layers in place")
 
 
 def _uncompiled(model: Any) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from search.config.callbacks import are_shared
 from search.config.space import Space
 from search.config.trial_config import STAGES, Stage, TrialConfig
 from search.scheduler.allowance import Allowance, Work
@@ -15,6 +16,7 @@ from search.scheduler.ranking import BEST_FEW, best_of
 from search.scheduler.rungs import epochs_left, rungs_of
 from search.scheduler.steps import most_head_epochs, steps_of
 from search.scheduler.trial import Proposal, Trial, Way
+from search.training.own_functions import why_not_reused
 from search.training.segment import Epoch, Segment, better
 
 
@@ -201,8 +203,16 @@ class Scheduler:
         return max(trial.reported, default=0) > max(self.steps(trial, epoch))
 
     def _segment(self, trial: Trial, stage: Stage, until: int) -> Segment:
-        owner = None if self._space.reuse.enabled else f"{self._study_uid}/{self._origin(trial).number}"
-        return trial.segment(stage, until, self._metric, self._space.seed, owner)
+        origin = self._origin(trial)
+        is_reused = self._space.reuse.enabled and why_not_reused(trial.config) is None
+        owner = None if is_reused else f"{self._study_uid}/{origin.number}"
+        files = None if are_shared(trial.config.callbacks) else self._files(origin.number, trial)
+        return trial.segment(stage, until, self._metric, self._space.seed, owner, files)
+
+    def _files(self, number: int, trial: Trial) -> str:
+        """Name the folder of a trial's callbacks, which no other trial of any study has."""
+        seed = f".seed{trial.proposal.replicate}" if trial.proposal.replicate else ""
+        return f"{self._space.study}.{self._study_uid}.{number}{seed}"
 
     def _origin(self, trial: Trial) -> Trial:
         """Find the trial whose epochs and checkpoints a continuing one takes up."""

@@ -1,7 +1,8 @@
 """Trial: one two-stage training as the scheduler sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from search.config.trial_config import STAGES, Stage, TrialConfig
@@ -40,6 +41,23 @@ class Proposal:
 
 
 @dataclass(frozen=True)
+class Reached:
+    """What a trial came to by a stage's best epoch, or before training.
+
+    Attributes:
+        stage: The stage.
+        epoch: That epoch's number within the stage; 0 before training.
+        metrics: Its validation metrics.
+        trained_parameters: Numbers that the stage trains; 0 before training.
+    """
+
+    stage: Stage
+    epoch: int
+    metrics: Mapping[str, float]
+    trained_parameters: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a trial came to, as the stored study keeps it; of a paused one, so far.
 
@@ -53,6 +71,7 @@ class Outcome:
         spent_s: Measured seconds of the epochs trained for it.
         saved_s: Seconds that it would have taken more if nothing had been reused: those of its reused epochs,
             and what stored features saved in all its epochs.
+        stages: What it came to before training and in each stage.
     """
 
     stage: Stage
@@ -63,6 +82,7 @@ class Outcome:
     epochs_reused: int
     spent_s: float
     saved_s: float
+    stages: tuple[Reached, ...] = ()
 
 
 @dataclass
@@ -88,6 +108,7 @@ class Trial:
         closed: Whether it was only paused when the study's budget was reached: it is pruned, and may go on
             as another trial.
         must_replay: Whether its epochs hold the objective only, so that they are replayed before it goes on.
+        files: The folder of what its callbacks wrote, once it is known; None where they write nothing.
     """
 
     number: int
@@ -107,6 +128,7 @@ class Trial:
     promotions: list[Way] = field(default_factory=list)
     closed: bool = False
     must_replay: bool = False
+    files: Path | None = None
 
     @property
     def config(self) -> TrialConfig:
@@ -135,12 +157,7 @@ class Trial:
 
     def best_epoch(self, metric: str) -> Epoch | None:
         """Give the epoch with the best objective over both stages, the first one of equals."""
-        best: Epoch | None = None
-        for stage in STAGES:
-            for epoch in self.epochs[stage]:
-                if best is None or better(metric, epoch.metrics[metric], best.metrics[metric]):
-                    best = epoch
-        return best
+        return _best_of([epoch for stage in STAGES for epoch in self.epochs[stage]], metric)
 
     def best_metrics(self, metric: str) -> Mapping[str, float]:
         """Give all metrics of its best epoch, of which it has one."""
@@ -195,7 +212,9 @@ class Trial:
     def current_stage(self, metric: str) -> Stage | None:
         """Give the stage that is to be trained next, or None where both are over."""
         for stage in self.config.stages:
-            if not stage_ended(self.config, stage, self.values(stage, metric), metric):
+            epochs = self.epochs[stage]
+            stopped = bool(epochs) and epochs[-1].stops
+            if not stage_ended(self.config, stage, self.values(stage, metric), metric, stopped):
                 return stage
         return None
 
@@ -214,9 +233,28 @@ class Trial:
                 self.epochs_reused,
                 self.spent_s,
                 self.saved_s,
+                tuple(self._reached(metric)),
             )
 
-    def segment(self, stage: Stage, until: int, metric: str, study_seed: int, owner: str | None) -> Segment:
+    def _reached(self, metric: str) -> Iterator[Reached]:
+        first = next(iter(self.epochs["head"]), None)
+        if first is not None and first.before:
+            yield Reached("head", 0, first.before, 0)
+        for stage in STAGES:
+            best = _best_of(self.epochs[stage], metric)
+            if best is not None:
+                metrics = {name: best.metrics[name] for name in best.metrics if name.startswith("val_")}
+                yield Reached(stage, best.epoch, metrics, best.trained_parameters)
+
+    def segment(
+        self,
+        stage: Stage,
+        until: int,
+        metric: str,
+        study_seed: int,
+        owner: str | None,
+        files: str | None = None,
+    ) -> Segment:
         """Describe the work from what is known of a stage up to an epoch."""
         return Segment(
             config=self.config,
@@ -228,4 +266,13 @@ class Trial:
             study_seed=study_seed,
             replicate=self.proposal.replicate,
             owner=owner,
+            files=files,
         )
+
+
+def _best_of(epochs: Sequence[Epoch], metric: str) -> Epoch | None:
+    best: Epoch | None = None
+    for epoch in epochs:
+        if best is None or better(metric, epoch.metrics[metric], best.metrics[metric]):
+            best = epoch
+    return best

@@ -25,6 +25,7 @@ class Checkpoint:
         best_value: The objective after that epoch.
         best_stage: Its stage.
         best_epoch: Its number within the stage, from 1.
+        callbacks: The state of the trial's callbacks; empty where it has none.
     """
 
     running: Arrays
@@ -34,12 +35,14 @@ class Checkpoint:
     best_value: float
     best_stage: str
     best_epoch: int
+    callbacks: bytes = b""
 
     def save(self, folder: Path) -> None:
         """Write the checkpoint into an empty folder."""
         arrays = {f"running/{name}": value for name, value in self.running.items()}
         arrays |= {f"best/{name}": value for name, value in self.best.items()}
         arrays |= {f"optimizer/{i:06}": value for i, value in enumerate(self.optimizer)}
+        arrays["callbacks"] = np.frombuffer(self.callbacks, np.uint8)
         np.savez(folder / _ARRAYS, dropout=self.dropout, **arrays)  # type: ignore[arg-type]
         facts = {"value": self.best_value, "stage": self.best_stage, "epoch": self.best_epoch}
         (folder / _FACTS).write_text(json.dumps(facts))
@@ -58,6 +61,7 @@ class Checkpoint:
                 best_value=facts["value"],
                 best_stage=facts["stage"],
                 best_epoch=facts["epoch"],
+                callbacks=arrays["callbacks"].tobytes() if "callbacks" in names else b"",
             )
 
 

@@ -5,8 +5,6 @@ from pathlib import Path
 import keras
 
 from search.config.trial_config import TrialConfig
-from search.model.backbones import backbone
-from search.model.build import preprocess
 from search.model.network import Network
 
 
@@ -19,10 +17,10 @@ def standard_model(network: Network, config: TrialConfig) -> keras.Model:
     """
     px = config.image_size
     pictures = keras.Input((px, px, 3), dtype="uint8", name="pictures")
-    maps = network.backbone(preprocess(backbone(config.backbone), pictures))
+    maps = network.backbone(network.preprocess(pictures))
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(maps)
-    kept = keras.layers.Dropout(config.dropout, name="dropout")(pooled)
-    probabilities = keras.layers.Softmax(name="probabilities")(network.classifier(kept))
+    logits = network.head.standard(pooled, config.dropout)
+    probabilities = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model(pictures, probabilities, name=config.backbone)
 
 

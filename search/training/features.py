@@ -14,7 +14,7 @@ from search.config.sections import Precision
 from search.config.trial_config import TrialConfig
 from search.data.draws import draw_of_epoch
 from search.data.image_set import ImageSet
-from search.model.augmentation import Augmentation
+from search.model.augmentation import Augmenting
 from search.store.entries import Store
 from search.store.kinds import Kind
 from search.training.keys import Facts, draw_key, features_key
@@ -27,7 +27,7 @@ from search.training.sources import (
     Stored,
     bytes_of,
 )
-from search.training.workshop import FORWARD_BATCH, Codes, Way
+from search.training.workshop import FORWARD_BATCH, Way
 
 _CODES = "features.npy"
 _COST = "cost.json"
@@ -53,7 +53,7 @@ class Features:
     """
 
     def __init__(
-        self, store: Store | None, augmentation: Augmentation, facts: Facts, precision: Precision
+        self, store: Store | None, augmentation: Augmenting, facts: Facts, precision: Precision
     ) -> None:
         self._store, self._augmentation, self._facts = store, augmentation, facts
         self._precision = precision
@@ -61,27 +61,27 @@ class Features:
     def of_epoch(self, way: Way, config: TrialConfig, images: ImageSet, epoch: int) -> Source:
         """Give the training pictures' inputs in the draw that an epoch, from 1, takes."""
         draw = draw_of_epoch(epoch - 1, config.n_draws, config.augment)
-        pictures = Pictures(self._augmentation, images, "train", draw, config.augment)
+        pictures = Pictures(self._augmentation, images, "train", draw, config.strength)
         return self._of(way, config, pictures)
 
     def of_validation(self, way: Way, config: TrialConfig, images: ImageSet) -> Source:
         """Give the validation pictures' inputs."""
         return self._of(way, config, Pictures(self._augmentation, images, "validation", 0, 0.0))
 
-    def of_some(self, way: Codes, config: TrialConfig, images: ImageSet, positions: np.ndarray) -> np.ndarray:
-        """Give the codes of some training pictures as they are, at strength 0.
+    def of_some(self, way: Way, config: TrialConfig, images: ImageSet, positions: np.ndarray) -> np.ndarray:
+        """Give the features of some training pictures as they are, at strength 0.
 
         Where all are asked for they are stored, since stage 1 takes the same. Of a part nothing more is
         computed than is asked for, and nothing is stored.
 
         Args:
-            way: The codes.
+            way: A way with a frozen part.
             config: A config with `augment` 0.
             images: The pictures.
             positions: `(n,) int`, positions within the training split, ascending.
 
         Returns:
-            `(n, width) float32`.
+            `(n, ...) float32`.
         """
         pictures = Pictures(self._augmentation, images, "train", 0, 0.0)
         source: Source | None = None
@@ -90,10 +90,11 @@ class Features:
         elif self._store is not None:
             source = self._store.read("features", self._key(way, config, pictures), _open)
         if source is None:
+            assert way.frozen is not None, "a way without a frozen part has no features"
             source = Computed(pictures, len(positions), way.frozen, way.shape, self._precision_of(way))
         return source.take(positions)
 
-    def _of(self, way: Way | Codes, config: TrialConfig, pictures: Pictures) -> Source:
+    def _of(self, way: Way, config: TrialConfig, pictures: Pictures) -> Source:
         if way.frozen is None:
             return self._drawn(config, pictures)
         precision = self._precision_of(way)
@@ -108,7 +109,7 @@ class Features:
         n_validation = len(pictures.images.rows["validation"])
         return self._kept("features", key, computed, way, _n_in_turn(config, pictures.images) + n_validation)
 
-    def _precision_of(self, way: Way | Codes) -> Precision:
+    def _precision_of(self, way: Way) -> Precision:
         return self._precision if way.name == "head" else "float32"
 
     def _drawn(self, config: TrialConfig, pictures: Pictures) -> Source:
@@ -118,9 +119,7 @@ class Features:
         key = draw_key(pictures.draw, pictures.strength, pictures.images.draw_seed, self._facts)
         return self._kept("draws", key, pictures, self._augmentation, _n_in_turn(config, pictures.images))
 
-    def _kept(
-        self, kind: Kind, key: str, source: Making, maker: Way | Codes | Augmentation, n_in_turn: int
-    ) -> Source:
+    def _kept(self, kind: Kind, key: str, source: Making, maker: Way | Augmenting, n_in_turn: int) -> Source:
         """Give what is stored of a source, stored now where that pays; else the source itself.
 
         Args:
@@ -141,10 +140,10 @@ class Features:
         with store.alone(kind, key):
             return store.read(kind, key, _open) or _build(store, kind, key, source)
 
-    def _key(self, way: Way | Codes, config: TrialConfig, of: Pictures) -> str:
+    def _key(self, way: Way, config: TrialConfig, of: Pictures) -> str:
         facts = {**self._facts, "batch": FORWARD_BATCH}
         place = (of.split, of.draw, of.strength, of.images.draw_seed)
-        return features_key(config.backbone, way.name, *place, facts)
+        return features_key(config.backbone, config.codes, way.name, *place, facts)
 
 
 def _n_in_turn(config: TrialConfig, images: ImageSet) -> int:
@@ -152,7 +151,7 @@ def _n_in_turn(config: TrialConfig, images: ImageSet) -> int:
     return len(images.rows["train"]) * (config.n_draws if config.augment > 0 else 1)
 
 
-def _pays(store: Store, source: Making, maker: Way | Codes | Augmentation) -> bool:
+def _pays(store: Store, source: Making, maker: Way | Augmenting) -> bool:
     if maker.pays is None:
         maker.pays = _is_read_sooner(store.root, source)
     return maker.pays and store.make_room(bytes_of(source, source.n_pictures))

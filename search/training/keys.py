@@ -12,7 +12,7 @@ from search.digests import digest_of
 from search.training.segment import Segment
 
 # Raised whenever a change of the training code changes its numbers.
-FORMAT = 4
+FORMAT = 5
 
 Facts = Mapping[str, Any]
 
@@ -25,7 +25,8 @@ def checkpoint_key(segment: Segment, stage: Stage, epoch: int, draw_seed: int, f
         stage: The stage.
         epoch: The epoch reached, from 1.
         draw_seed: The data's draw seed, which decides where pictures are augmented.
-        facts: What else decides: the pictures, the weights, the environment.
+        facts: What else decides: the pictures, the weights, the environment, callbacks, and where there are
+            any the functions of the user's own.
     """
     if stage == "head":
         start: Any = {"facts": dict(facts), "trial": _of_trial(segment, draw_seed), "format": FORMAT}
@@ -37,31 +38,42 @@ def checkpoint_key(segment: Segment, stage: Stage, epoch: int, draw_seed: int, f
 def draw_key(draw: int, strength: float, draw_seed: int, facts: Facts) -> str:
     """Name the training pictures as one draw of some strength makes them; no backbone has to do with that."""
     augmented = {"strength": strength, "draw": draw, "seed": draw_seed}
-    deciding = {name: facts[name] for name in ("pictures", "environment")}
+    deciding = {name: facts[name] for name in ("pictures", "environment", "augmentor") if name in facts}
     return digest_of({"augment": augmented, "facts": deciding, "format": FORMAT})
 
 
 def features_key(
-    backbone: str, part: str, split: str, draw: int, strength: float, draw_seed: int, facts: Facts
+    backbone: str,
+    codes: float | str,
+    part: str,
+    split: str,
+    draw: int,
+    strength: float,
+    draw_seed: int,
+    facts: Facts,
 ) -> str:
     """Name the features that a frozen part of a backbone gives for one draw of a split."""
     augmented = {"strength": strength, "draw": draw, "seed": draw_seed} if strength > 0 else {}
-    of = {"backbone": backbone, "part": part, "split": split, "augment": augmented}
-    return digest_of({**of, "facts": dict(facts), "format": FORMAT})
+    of = {"backbone": backbone, "codes": codes, "part": part, "split": split, "augment": augmented}
+    deciding = {name: fact for name, fact in facts.items() if strength > 0 or name != "augmentor"}
+    return digest_of({**of, "facts": deciding, "format": FORMAT})
 
 
 def _of_trial(segment: Segment, draw_seed: int) -> dict[str, Any]:
     config = segment.config
+    files = {} if segment.files is None else {"files": segment.files}
     drawn = {"draws": config.n_draws, "draw_seed": draw_seed} if config.augment > 0 else {}
     return {
         **drawn,
+        **files,
         "backbone": config.backbone,
         "batch_size": config.batch_size,
         "optimizer": config.optimizer,
         "loss": "categorical cross-entropy",
-        "head": "dense",
+        "head": {"classifier": config.classifier, "hidden": config.hidden},
+        "codes": config.codes,
         "dropout": config.dropout,
-        "augment": config.augment,
+        "augment": config.strength,
         "weight_decay": config.weight_decay,
         "label_smoothing": config.label_smoothing,
         "class_weight": config.class_weight,
@@ -77,5 +89,9 @@ def _of_stage(config: TrialConfig, stage: Stage) -> dict[str, Any]:
     course: dict[str, Any] = {"schedule": config.lr_schedule(stage), "warmup": config.warmup(stage)}
     if config.lr_schedule(stage) != "constant" or config.warmup(stage) > 0:
         course["epochs"] = config.epochs(stage)
-    depth = {} if stage == "head" else {"unfreeze": config.unfreeze}
-    return {"lr": config.lr(stage), **course, **depth}
+    trained: dict[str, Any] = {"depth": config.depth(stage)}
+    if stage == "tune":
+        trained["batch_norm"] = config.batch_norm
+    elif config.is_linear:
+        trained["c"] = config.head_c
+    return {"lr": config.lr(stage), **course, **trained}

@@ -13,7 +13,7 @@ class Probe:
 
     Attributes:
         backbone: The backbone.
-        unfreeze: What is not frozen, as a share of the blocks from the top; 0 stands for the whole backbone.
+        codes: Where the codes are taken, as the setting of this name says it; 1.0 is the top.
         layer: The layer whose pooled activations are the codes.
         width: Numbers in one picture's codes.
         image_size_px: Side of the square pictures.
@@ -27,7 +27,7 @@ class Probe:
     """
 
     backbone: str
-    unfreeze: float
+    codes: float | str
     layer: str
     width: int
     image_size_px: int

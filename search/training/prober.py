@@ -15,14 +15,13 @@ from search.config.sections import Precision
 from search.config.trial_config import TrialConfig
 from search.data.image_set import ImageSet
 from search.digests import digest_of
-from search.errors import DataError
-from search.model.programs import ForwardProgram
+from search.errors import DataError, SpaceError
 from search.store.entries import Store
 from search.training.features import Features
 from search.training.keys import Facts
 from search.training.metrics import smoothed
 from search.training.probe import MOST_PROBED, Probe
-from search.training.workshop import FORWARD_BATCH, Workshop
+from search.training.workshop import FORWARD_BATCH, Bench, Workshop
 
 # Raised whenever a change of this code changes what it measures.
 _FORMAT = 1
@@ -41,7 +40,7 @@ class Prober:
     Args:
         store: Where features and measurements are; None measures anew each time.
         workshop: Where networks and programs come from.
-        config: Names the backbone; of stage 2, what is unfrozen, batch size and optimizer.
+        config: Names the backbone, where its codes are taken, and what stage 2 trains; with `augment` 0.
         images: The pictures.
         weights: The file of its weights.
         facts: What else decides.
@@ -59,25 +58,28 @@ class Prober:
         precision: Precision,
     ) -> None:
         self._store, self._workshop, self._images, self._weights = store, workshop, images, weights
-        self._config = config.model_copy(update={"augment": 0.0})
-        self._facts = {"backbone": config.backbone, "format": _FORMAT, "facts": dict(facts)}
+        self._config = config
+        self._facts = {
+            "backbone": config.backbone,
+            "codes": config.codes,
+            "facts": dict(facts),
+            "format": _FORMAT,
+        }
         self._features = Features(store, workshop.augmentation, facts, precision)
 
-    def probe(self, unfreeze: float, seed: int) -> Probe | None:
-        """Probe the codes below all that `unfreeze` trains.
+    def probe(self, seed: int) -> Probe | None:
+        """Probe the codes.
 
         Args:
-            unfreeze: A share of the blocks from the top; 0 gives the codes of the whole backbone.
             seed: Decides the parts of the cross-validation, and which pictures a large set is probed on.
 
         Returns:
-            None where the backbone has no such layer.
+            None where what the backbone gives there is no feature map.
 
         Raises:
             DataError: There are not two classes with two training pictures each.
         """
-        asked = {"probe": {"unfreeze": unfreeze, "seed": seed, "most": MOST_PROBED}}
-        found = self._kept(asked, lambda: self._probed(unfreeze, seed))
+        found = self._kept({"probe": {"seed": seed, "most": MOST_PROBED}}, lambda: self._probed(seed))
         return None if found is None else Probe(**found)
 
     def epoch_seconds(self) -> float:
@@ -87,7 +89,7 @@ class Prober:
         what is trained only.
         """
         config = self._config
-        asked = {"epoch": [config.unfreeze, config.batch_size, config.optimizer]}
+        asked = {"epoch": [config.unfreeze, config.batch_norm, config.batch_size, config.optimizer]}
         found = self._kept(asked, lambda: {"seconds": self._timed_epoch()})
         assert found is not None, "an epoch can always be timed"
         return float(found["seconds"])
@@ -105,7 +107,7 @@ class Prober:
                 (draft / _FILE).write_text(json.dumps(known))
         return known
 
-    def _probed(self, unfreeze: float, seed: int) -> dict[str, Any] | None:
+    def _probed(self, seed: int) -> dict[str, Any] | None:
         # loaded here: what takes a second, and only advice needs
         from search.training.linear_probe import linear_probe, neighbour_accuracy
         from search.training.logme import logme
@@ -113,18 +115,17 @@ class Prober:
         labels = self._images.labels_of("train")
         positions = _sample(len(labels), seed)
         common = in_common_classes(labels[positions])
-        bench = self._workshop.bench(self._config, self._weights, len(self._images.classes))
-        way = self._workshop.codes(bench, unfreeze)
-        if way is None:
+        bench = self._bench_or_none()
+        if bench is None:
             return None
         bench.network.restore_backbone()
-        codes = self._features.of_some(way, self._config, self._images, positions)[common]
+        codes = self._features.of_some(bench.head, self._config, self._images, positions)[common]
         labels = labels[positions][common]
         linear = linear_probe(codes, labels, seed)
         found = Probe(
             backbone=self._config.backbone,
-            unfreeze=unfreeze,
-            layer=way.layer,
+            codes=self._config.codes,
+            layer=bench.network.backbone.operations[-1].name,
             width=codes.shape[1],
             image_size_px=self._config.image_size,
             n_pictures=len(labels),
@@ -133,11 +134,22 @@ class Prober:
             loss=linear.loss,
             neighbour_accuracy=neighbour_accuracy(codes, labels),
             logme=logme(codes, labels),
-            forward_s=self._forward_seconds(way.frozen),
+            forward_s=self._forward_seconds(bench),
         )
         return asdict(found)
 
-    def _forward_seconds(self, program: ForwardProgram) -> float:
+    def _bench_or_none(self) -> Bench | None:
+        """Build the network; None where a part of it has no feature map at its end."""
+        try:
+            return self._workshop.bench(self._config, self._weights, len(self._images.classes))
+        except SpaceError:
+            if self._config.codes == 1.0:
+                raise
+            return None
+
+    def _forward_seconds(self, bench: Bench) -> float:
+        program = bench.head.frozen
+        assert program is not None, "a head is trained on features"
         rows = self._images.rows["train"]
         pictures = self._images.images[rows[:FORWARD_BATCH]]
         seconds = [_seconds(lambda: program(pictures)) for _ in range(_TIMED_CALLS)]

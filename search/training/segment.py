@@ -1,7 +1,8 @@
 """Segment: the unit of work. Training of one stage of one trial from one checkpoint to a later one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from search.config.trial_config import Stage, TrialConfig
@@ -24,6 +25,8 @@ class Segment:
         study_seed: The study's seed.
         replicate: 0 in the search; fresh seeds have 1 and more.
         owner: None where stored work of other trials may be taken up; else the trial that alone may.
+        files: The name of the folder in which the trial's callbacks write, which is its own; so are its
+            epochs then, but not its features. None where its callbacks, if any, leave nothing but numbers.
     """
 
     config: TrialConfig
@@ -35,6 +38,7 @@ class Segment:
     study_seed: int
     replicate: int = 0
     owner: str | None = None
+    files: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class Epoch:
         trained_parameters: Numbers that the stage trains.
         runs: How often it was trained; more than 1 only where a checkpoint was lost.
         saved_s: Seconds that it would have taken more if no features had been stored.
+        before: Of a trial's first epoch, the validation metrics before it; else empty.
+        stops: Whether a callback ended the stage after it.
     """
 
     stage: Stage
@@ -65,6 +71,8 @@ class Epoch:
     trained_parameters: int = 0
     runs: int = 1
     saved_s: float = 0.0
+    before: Mapping[str, float] = field(default_factory=dict)
+    stops: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Give the epoch as JSON values."""
@@ -85,11 +93,13 @@ class SegmentResult:
         ran: Which epochs were trained for it rather than replayed.
         checkpoint: Key of the checkpoint that the segment ends in, from which the trial goes on; to be pinned
             while the trial may. It need not be there: then the trial goes on from an earlier one.
+        files: The folder of what its callbacks wrote, None where they write nothing.
     """
 
     epochs: tuple[Epoch, ...]
     ran: frozenset[int]
     checkpoint: str
+    files: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -127,16 +137,19 @@ def better(metric: str, value: float, than: float | None) -> bool:
     return value < than if metric.endswith("loss") else value > than
 
 
-def stage_ended(config: TrialConfig, stage: Stage, values: list[float], metric: str) -> bool:
-    """Tell whether a stage is over: its epochs are done, or none of the last `patience` was better.
+def stage_ended(
+    config: TrialConfig, stage: Stage, values: list[float], metric: str, stopped: bool = False
+) -> bool:
+    """Tell whether a stage is over: its epochs are done, a callback ended it, or its patience is.
 
     Args:
         config: The trial's settings.
         stage: The stage.
         values: The metric after each epoch of the stage so far.
         metric: The study's objective.
+        stopped: Whether a callback ended it after the last of these epochs (`Epoch.stops`).
     """
-    if len(values) >= config.epochs(stage):
+    if stopped or len(values) >= config.epochs(stage):
         return True
     if config.patience == 0 or not values:
         return False

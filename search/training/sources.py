@@ -10,7 +10,7 @@ import numpy as np
 from search.config.sections import Precision
 from search.data.image_set import ImageSet
 from search.errors import SpaceError
-from search.model.augmentation import Augmentation
+from search.model.augmentation import Augmenting
 from search.model.programs import ForwardProgram
 from search.training.workshop import FORWARD_BATCH
 
@@ -66,7 +66,7 @@ def bytes_of(source: Making, n_pictures: int) -> int:
 class Pictures:
     """The pictures themselves, changed as the draw says each time: `(n, px, px, 3) uint8`."""
 
-    augmentation: Augmentation
+    augmentation: Augmenting
     images: ImageSet
     split: str
     draw: int

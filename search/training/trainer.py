@@ -1,27 +1,32 @@
 """Trainer: runs segments. It knows neither Optuna nor MLflow."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
 from search.config.sections import Reuse
 from search.config.trial_config import Stage, TrialConfig
 from search.data.image_set import ImageSet
+from search.data.own_augmentor import OwnAugmentor
 from search.digests import digest_of_file
 from search.errors import TrialError
 from search.model.programs import forward_program
 from search.store.entries import Store
+from search.training.callback_making import check_callbacks, identity_of
+from search.training.callbacks import files_of, folder_of
 from search.training.checkpoint import Checkpoint
 from search.training.environment import environment
 from search.training.features import Features
 from search.training.keys import Facts, checkpoint_key
+from search.training.own_functions import ingredients
 from search.training.prober import Prober
 from search.training.rows import Rows
-from search.training.segment import Cost, Epoch, Progress, Segment, SegmentResult, Size
+from search.training.segment import Cost, Epoch, Progress, Segment, SegmentResult, Size, stage_ended
 from search.training.stage_training import StageTraining, predict
 from search.training.workshop import FORWARD_BATCH, Bench, Workshop
 
@@ -38,9 +43,12 @@ class _Stage:
     segment: Segment
     images: ImageSet
     facts: Facts
+    callbacks: Sequence[Any]
 
     def key(self, epoch: int) -> str:
-        return checkpoint_key(self.segment, self.segment.stage, epoch, self.images.draw_seed, self.facts)
+        # no feature hangs on callbacks, so they are not among the facts of all keys
+        facts = {**self.facts, "callbacks": self.callbacks} if self.callbacks else self.facts
+        return checkpoint_key(self.segment, self.segment.stage, epoch, self.images.draw_seed, facts)
 
 
 class Trainer:
@@ -70,6 +78,7 @@ class Trainer:
         self._images, self._weights, self._progress = images, weights, progress
         self._environment = environment()
         self._digests: dict[Path, str] = {}
+        self._own: dict[tuple[object, ...], Facts] = {}
         self._written: dict[str, TrialConfig] = {}
         self._live: tuple[str, StageTraining] | None = None
         self.workshop = Workshop(draw_seed, reuse.fold_batch_norm)
@@ -77,8 +86,11 @@ class Trainer:
     def run(self, segment: Segment) -> SegmentResult:
         """Bring a trial to an epoch of a stage: replay what is stored, train the rest.
 
+        A stage that a callback ends stays there.
+
         Raises:
             TrialError: The loss is not finite.
+            SpaceError: A callback does what cannot be kept.
         """
         stage = self._stage(segment)
         self._store.touch("arrays", stage.images.key)
@@ -87,10 +99,11 @@ class Trainer:
         if start < segment.until:
             start = self._last_checkpoint(stage, start)
             epochs = epochs[:start]
-        for number in range(start + 1, segment.until + 1):
-            epochs.append(self._advance(stage, number))
-        ran = frozenset(range(start + 1, segment.until + 1))
-        return SegmentResult(tuple(epochs[segment.after :]), ran, stage.key(segment.until))
+        while len(epochs) < segment.until and not (epochs and epochs[-1].stops):
+            epochs.append(self._advance(stage, len(epochs) + 1))
+        ran = frozenset(range(start + 1, len(epochs) + 1))
+        files = files_of(self._store.root, segment)
+        return SegmentResult(tuple(epochs[segment.after :]), ran, stage.key(len(epochs)), files)
 
     def predict_best(self, segment: Segment, split: str) -> np.ndarray:
         """Predict a split with the best weights that a trial had by the end of a segment.
@@ -110,15 +123,21 @@ class Trainer:
         bench.network.assign(checkpoint.best)
         return bench
 
-    def check(self, config: TrialConfig) -> None:
-        """Build the network of a config and find what it unfreezes.
+    def check(self, config: TrialConfig, metric: str) -> None:
+        """Build the network of a config, find what it unfreezes, and try what is of the user's own.
 
         Raises:
-            UserError: The weights are another network's, or the backbone has no such layer.
+            UserError: The weights are another network's, the backbone has no such layer, or a callback or a
+                function of the user's own does not do.
         """
-        n_classes = len(self._images(config.image_size).classes)
-        bench = self.workshop.bench(config, self._weights(config), n_classes)
-        bench.network.trained_in("tune", config.unfreeze)
+        images = self._images(config.image_size)
+        check_callbacks(config, metric, len(images.classes))
+        bench = self.workshop.bench(config, self._weights(config), len(images.classes))
+        for stage in config.stages:
+            bench.network.trained_in(config, stage)
+        augmentation = self.workshop.augmentation_of(config)
+        if isinstance(augmentation, OwnAugmentor):
+            augmentation.check(images.images[images.rows["train"][0]])
 
     def cost(self, config: TrialConfig) -> Cost:
         """Time the forward pass of a config's backbone, after one that compiles it."""
@@ -144,19 +163,20 @@ class Trainer:
             started = time.perf_counter()
             program(picture)
             seconds.append(time.perf_counter() - started)
-        parameters = network.backbone.count_params() + network.classifier.count_params()
+        parameters = network.backbone.count_params() + network.head.n_parameters
         return Size(parameters, 1000 * median(seconds))
 
     def prober(self, config: TrialConfig) -> Prober:
         """Give what probes a config's backbone and measures its epochs; no stage is in memory after that."""
+        config = config.model_copy(update={"augment": 0.0})
         images, weights = self._images(config.image_size), self._weights(config)
         store = self._store if self._reuse.enabled else None
         facts, self._live = self._facts(config, images), None
         return Prober(store, self.workshop, config, images, weights, facts, self._reuse.features)
 
     def _stage(self, segment: Segment) -> _Stage:
-        images = self._images(segment.config.image_size)
-        return _Stage(segment, images, self._facts(segment.config, images))
+        config, images = segment.config, self._images(segment.config.image_size)
+        return _Stage(segment, images, self._facts(config, images), identity_of(config))
 
     def _facts(self, config: TrialConfig, images: ImageSet) -> Facts:
         weights = self._weights(config)
@@ -166,7 +186,15 @@ class Trainer:
             "environment": self._environment,
             "features": self._reuse.features,
             "batch_norm": "folded" if self._reuse.fold_batch_norm else "layers",
+            **self._ingredients(config),
         }
+
+    def _ingredients(self, config: TrialConfig) -> Facts:
+        """Name what the user's own functions are made of, as they were when they were loaded."""
+        called = (config.augmentor, config.preprocess, config.augment > 0)
+        if called not in self._own:
+            self._own[called] = ingredients(config)
+        return self._own[called]
 
     def _digest(self, weights: Path) -> str:
         if weights not in self._digests:
@@ -217,11 +245,24 @@ class Trainer:
             trained_layers=training.trained_layers,
             trained_parameters=training.trained_parameters,
             saved_s=training.saved_s,
+            before=training.before,
+            stops=training.stops,
         )
         kept = self._rows.put(stage.key(number), row)
+        if self._is_over(stage, row):
+            training.end()
         self._save(stage, number, training.checkpoint(number, metrics[stage.segment.metric]))
         self._live = (stage.key(number), training)
         return kept
+
+    def _is_over(self, stage: _Stage, last: Epoch) -> bool:
+        """Tell whether a stage ends with an epoch; only callbacks want to know."""
+        if not stage.callbacks:
+            return False
+        config, metric = stage.segment.config, stage.segment.metric
+        rows = [self._rows.get(stage.key(number)) for number in range(1, last.epoch + 1)]
+        values = [row.metrics[metric] for row in rows if row is not None]
+        return stage_ended(config, stage.segment.stage, values, metric, last.stops)
 
     def _at(self, stage: _Stage, number: int) -> StageTraining:
         """Bring the stage to an epoch in memory; 0 is its start."""
@@ -231,9 +272,17 @@ class Trainer:
         # Asked for only where the stage begins: it may be gone by the time the stage goes on.
         start = self._end_of_head(stage) if stage.segment.stage == "tune" and number == 0 else None
         store = self._store if stage.segment.owner is None else None
-        features = Features(store, self.workshop.augmentation, stage.facts, self._reuse.features)
+        augmentation = self.workshop.augmentation_of(stage.segment.config)
+        features = Features(store, augmentation, stage.facts, self._reuse.features)
         training = StageTraining(
-            stage.segment, stage.images, self._bench(stage), self.workshop, features, start, self._progress
+            stage.segment,
+            stage.images,
+            self._bench(stage),
+            self.workshop,
+            features,
+            start,
+            self._progress,
+            folder_of(self._store.root, stage.segment),
         )
         if reached is not None:
             training.resume(reached)

@@ -81,13 +81,13 @@ class Worker:
         """Measure a network's parameters and its time for one picture."""
         return self._trainer.size(config)
 
-    def probe(self, config: TrialConfig, unfreeze: float, seed: int) -> Probe | None:
-        """Probe the codes below all that `unfreeze` trains; None where the backbone has no such layer.
+    def probe(self, config: TrialConfig, seed: int) -> Probe | None:
+        """Probe the codes of a config's backbone; None where it has none at the place that `codes` names.
 
         Raises:
             DataError: There are too few training pictures.
         """
-        return self._trainer.prober(config).probe(unfreeze, seed)
+        return self._trainer.prober(config).probe(seed)
 
     def epoch_seconds(self, config: TrialConfig) -> float:
         """Measure the training of one epoch of a config's stage 2, from some of its steps."""
@@ -97,22 +97,23 @@ class Worker:
         """Count the training programs made so far."""
         return self._trainer.workshop.compiled if "_trainer" in self.__dict__ else 0
 
-    def check(self, config: TrialConfig) -> None:
-        """Build the network of a config and find what it unfreezes.
+    def check(self, config: TrialConfig, metric: str) -> None:
+        """Build the network of a config, find what it unfreezes, and make its callbacks.
 
         Raises:
-            UserError: The weights are another network's, or the backbone has no such layer.
+            UserError: The weights are another network's, the backbone has no such layer, or a callback does
+                not fit.
         """
-        self._trainer.check(config)
+        self._trainer.check(config, metric)
 
-    def augmented(self, image_size_px: int, strengths: Sequence[float], n_draws: int) -> np.ndarray:
-        """Change the first training picture as trials do.
+    def augmented(self, config: TrialConfig, strengths: Sequence[float], n_draws: int) -> np.ndarray:
+        """Change the first training picture as trials of a config do.
 
         Returns:
             `(strengths, n_draws, px, px, 3) uint8`.
         """
-        images = self.images(image_size_px)
-        rows, augmentation = images.rows["train"][:1], self._trainer.workshop.augmentation
+        images = self.images(config.image_size)
+        rows, augmentation = images.rows["train"][:1], self._trainer.workshop.augmentation_of(config)
         pictures, content = images.images[rows], images.content[rows]
         return np.stack(
             [

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import keras
 
-from search.config.trial_config import OptimizerName, Stage, TrialConfig
-from search.model.augmentation import Augmentation
+from search.config.trial_config import BUILTIN, OptimizerName, Stage, TrialConfig
+from search.errors import SpaceError
+from search.model.augmentation import Augmentation, Augmenting, augmentation_of
 from search.model.backbones import backbone
 from search.model.graph import Cut
+from search.model.head import HeadPlan
 from search.model.network import Network
 from search.model.programs import ForwardProgram, TrainingProgram, forward_program, training_program
+from search.user_function import UserFunction, user_function
 
 # Pictures or features a call in inference. Part of a key, since another size may give other bits.
 FORWARD_BATCH = 64
@@ -45,25 +48,6 @@ class Way:
 
 
 @dataclass
-class Codes:
-    """Pooled activations of a layer; what is frozen below it gives them.
-
-    Attributes:
-        name: `head` for those of the whole backbone, else `pooled N`.
-        layer: The layer's name.
-        frozen: Pictures to codes.
-        shape: Of the codes, for one picture.
-        pays: They are always worth storing.
-    """
-
-    name: str
-    layer: str
-    frozen: ForwardProgram
-    shape: tuple[int, ...]
-    pays: bool | None = True
-
-
-@dataclass
 class Bench:
     """A network with its programs."""
 
@@ -71,7 +55,6 @@ class Bench:
     head: Way
     whole: Way
     cuts: dict[Cut, Way] = field(default_factory=dict)
-    pooled: dict[Cut, Codes] = field(default_factory=dict)
     training: dict[tuple[object, ...], TrainingProgram] = field(default_factory=dict)
 
 
@@ -87,18 +70,40 @@ class Workshop:
     """
 
     def __init__(self, draw_seed: int, fold: bool) -> None:
-        self._fold = fold
+        self._fold, self._draw_seed = fold, draw_seed
         self.augmentation = Augmentation(draw_seed)
         self.compiled = 0
         self._benches: OrderedDict[tuple[object, ...], Bench] = OrderedDict()
+        self._others: dict[str, Augmenting] = {}
+
+    def augmentation_of(self, config: TrialConfig) -> Augmenting:
+        """Give what changes the training pictures of a trial.
+
+        Raises:
+            SpaceError: The config names an augmentor that does not exist.
+        """
+        if config.augmentor == BUILTIN:
+            return self.augmentation
+        if config.augmentor not in self._others:
+            self._others[config.augmentor] = augmentation_of(config, self._draw_seed)
+        return self._others[config.augmentor]
 
     def bench(self, config: TrialConfig, weights: Path | None, n_classes: int) -> Bench:
-        """Give the network that a config asks for, with what was compiled for it."""
-        key = (config.backbone, config.image_size, weights, n_classes)
+        """Give the network that a config asks for, with what was compiled for it.
+
+        Raises:
+            SpaceError: One output is asked for, and there are not two classes.
+        """
+        if config.classifier == "sigmoid" and n_classes != 2:
+            raise SpaceError(
+                f"classifier: sigmoid is for two classes, and there are {n_classes}; take softmax."
+            )
+        plan = HeadPlan.of(config, n_classes)
+        key = (config.backbone, config.image_size, weights, plan, config.codes, config.preprocess)
         if key not in self._benches:
-            row = backbone(config.backbone)
-            network = Network(row, config.image_size, weights, n_classes, self._fold)
-            head = _way("head", network.features, network.head, pays=True)
+            row, own = backbone(config.backbone), own_preprocess(config)
+            network = Network(row, config.image_size, weights, plan, config.codes, self._fold, own)
+            head = _way("head", network.features, network.head.model, pays=True)
             self._benches[key] = Bench(network, head, _way("whole", None, network.trained))
         self._benches.move_to_end(key)
         while len(self._benches) > _MOST_NETWORKS:
@@ -107,34 +112,19 @@ class Workshop:
 
     def way(self, bench: Bench, config: TrialConfig, stage: Stage) -> Way:
         """Give the way of a stage through a network."""
-        if stage == "head":
+        if not bench.network.trains_backbone(config, stage):
             return bench.head
-        cut = bench.network.cut_in(stage, config.unfreeze)
+        cut = bench.network.cut_in(config, stage)
         if cut is None:
             return bench.whole
         if cut not in bench.cuts:
             bench.cuts[cut] = _way(f"cut {cut.position}", *bench.network.split(cut))
         return bench.cuts[cut]
 
-    def codes(self, bench: Bench, unfreeze: float | str) -> Codes | None:
-        """Give the codes below all that `unfreeze` trains, None where the backbone has no such layer.
-
-        Those below nothing are the pooled features that stage 1 is trained on.
-        """
-        if unfreeze == 0:
-            assert bench.head.frozen is not None, "a head is trained on features"
-            top = bench.network.backbone.operations[-1].name
-            return Codes("head", top, bench.head.frozen, bench.head.shape)
-        cut = bench.network.map_below(unfreeze)
-        if cut is not None and cut not in bench.pooled:
-            program = forward_program(bench.network.pooled(cut), FORWARD_BATCH)
-            bench.pooled[cut] = Codes(f"pooled {cut.position}", cut.name, program, cut.shape[-1:])
-        return None if cut is None else bench.pooled[cut]
-
     def training(self, bench: Bench, config: TrialConfig, stage: Stage) -> TrainingProgram:
         """Give the program that trains a stage; rates, decay and weights are its variables."""
-        trained = bench.network.trained_in(stage, config.unfreeze)
-        key = (stage, tuple(trained), config.batch_size, config.optimizer)
+        trained = bench.network.trained_in(config, stage)
+        key = (self.way(bench, config, stage).name, tuple(trained), config.batch_size, config.optimizer)
         if key not in bench.training:
             model = self.way(bench, config, stage).model
             bench.training[key] = self._compile(
@@ -147,6 +137,16 @@ class Workshop:
     ) -> TrainingProgram:
         self.compiled += 1
         return training_program(model, trained, optimizer, batch_size)
+
+
+def own_preprocess(config: TrialConfig) -> UserFunction | None:
+    """Load the preprocessing function of the user's own; None where the backbone's own way is to be taken.
+
+    Raises:
+        SpaceError: There is no such function.
+    """
+    name = config.own_functions.get("preprocess")
+    return None if name is None else user_function(name, "preprocess")
 
 
 def _way(name: str, frozen: keras.Model | None, model: keras.Model, pays: bool | None = None) -> Way:

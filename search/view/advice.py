@@ -67,7 +67,7 @@ def _of_backbone(row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 
 def _of_depth(row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    return f"{row['probe']['layer']} (unfreeze {row['probe']['unfreeze']:g})", row
+    return f"{row['probe']['layer']} (codes {row['probe']['codes']:g})", row
 
 
 def _probes(title: str, rows: Iterable[tuple[str, Mapping[str, Any]]], has_costs: bool) -> Table:

@@ -8,9 +8,12 @@ def settings_text(trial: Trial) -> str:
     """Name what makes a trial the one it is: `mobilenet_v2 unfreeze 0.5 lr 0.001 x 0.1 epochs 5+3`."""
     config = trial.config
     depth = f"{config.unfreeze:g}" if isinstance(config.unfreeze, float) else config.unfreeze
+    linear = f" {config.classifier} C {config.head_c:g}" if config.is_linear else ""
+    if not config.tunes and linear:
+        return f"{config.backbone}{linear}"
     rates = f"lr {config.head_lr:.2g}" + (f" x {config.tune_lr_ratio:.2g}" if config.tunes else "")
-    epochs = f"epochs {config.head_epochs}" + (f"+{config.tune_epochs}" if config.tunes else "")
-    return f"{config.backbone} unfreeze {depth} {rates} {epochs}"
+    epochs = f"epochs {config.epochs('head')}" + (f"+{config.tune_epochs}" if config.tunes else "")
+    return f"{config.backbone}{linear} unfreeze {depth} {rates} {epochs}"
 
 
 def result_text(trial: Trial) -> str:

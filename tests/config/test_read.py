@@ -102,6 +102,10 @@ MISTAKES = [
         "free.backbone: cannot depend on itself",
     ),
     (
+        FIXED + "free: {classifier: {choice: [softmax, svm]}, head.hidden: {choice: [none, 64]}}\n",
+        "line 4: free.classifier: classifier svm is fitted to the codes; it goes with head.hidden none",
+    ),
+    (
         FIXED + "sampler: {name: grid}\nfree: {dropout: {float: [0, 0.5]}}\n",
         "line 5: free.dropout: has no grid, which the grid sampler needs; add a step or list choices",
     ),

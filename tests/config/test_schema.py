@@ -21,8 +21,9 @@ def test_every_key_of_a_space_stands_in_the_schema_with_its_limits() -> None:
     schema = json.loads(schema_text())
 
     assert set(schema["properties"]) == set(Space.model_fields)
-    assert set(schema["$defs"]["Fixed"]["properties"]) == keys_of_config().keys() - {"n_draws"}
-    assert set(schema["$defs"]["Free"]["properties"]) == keys_of_config().keys() - {"n_draws", "weights"}
+    assert set(schema["$defs"]["Fixed"]["properties"]) == keys_of_config().keys() - {"n_draws", "callbacks"}
+    of_study = {"n_draws", "weights", "callbacks"}
+    assert set(schema["$defs"]["Free"]["properties"]) == keys_of_config().keys() - of_study
     assert schema["$defs"]["Fixed"]["properties"]["image_size"] == {
         "description": "side of the square pictures, pixels",
         "maximum": 1024,

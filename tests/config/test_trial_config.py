@@ -45,7 +45,17 @@ def test_without_unfreezing_there_is_no_second_stage_and_no_key_of_it() -> None:
         ({"head.epochs": 0}, "greater than or equal to 1"),
         ({"dropout": 1.0}, "less than 1"),
         ({"augment": 1.1}, "less than or equal to 1"),
-        ({"optimizer": "adamw"}, "'adam', 'sgd' or 'rmsprop'"),
+        ({"optimizer": "adamax"}, "'adam', 'adamw', 'sgd' or 'rmsprop'"),
+        ({"codes": 0.0}, "expected a share of the blocks above 0.0 .*, got 0.0"),
+        ({"codes": True}, "a layer's name, got True"),
+        ({"head.hidden": 0}, "or the widths of hidden layers such as 256 .*, got 0"),
+        ({"head.hidden": "256x128"}, "got '256x128'"),
+        ({"head.hidden": True}, "got True"),
+        (
+            {"classifier": "svm", "head.hidden": 8},
+            "svm is fitted to the codes; it goes with head.hidden none",
+        ),
+        ({"classifier": "logistic", "head.last_layers": 4}, "and head.last_layers 0"),
         ({"batch_size": "32"}, "valid integer"),
         ({"head_learning_rate": 1.0}, "Extra inputs are not permitted"),
     ],
@@ -60,3 +70,31 @@ def test_every_setting_has_one_key() -> None:
 
     assert keys["head.lr"] == "head_lr"
     assert len(keys) == len(TrialConfig.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept", "widths"),
+    [("none", "none", ()), (256, "256", (256,)), ("256, 128", "256,128", (256, 128))],
+)
+def test_hidden_layers_are_written_as_a_width_or_several(
+    written: object, kept: str, widths: tuple[int, ...]
+) -> None:
+    config = TrialConfig.model_validate({"backbone": "vgg16", "head.hidden": written})
+    assert (config.head_hidden, config.hidden) == (kept, widths)
+
+
+def test_adamw_decays_by_default_as_it_does_in_keras() -> None:
+    assert TrialConfig(backbone="vgg16", optimizer="adamw").weight_decay == 0.004
+    assert TrialConfig(backbone="vgg16", optimizer="adamw", weight_decay=0.1).weight_decay == 0.1
+    assert TrialConfig(backbone="vgg16", optimizer="adam").weight_decay == 0.0
+
+
+def test_what_scikit_learn_fits_takes_one_epoch() -> None:
+    config = TrialConfig.model_validate({"backbone": "vgg16", "classifier": "svm", "head.epochs": 8})
+    assert (config.epochs("head"), config.epochs("tune")) == (1, 10)
+
+
+def test_what_a_stage_trains_of_the_backbone() -> None:
+    config = TrialConfig.model_validate({"backbone": "vgg16", "unfreeze": 0.5, "head.last_layers": 6})
+    assert (config.depth("head"), config.depth("tune")) == ("last:6", 0.5)
+    assert TrialConfig(backbone="vgg16").depth("head") == 0.0

@@ -28,20 +28,19 @@ class Table:
         self.asked: list[tuple[Any, ...]] = []
 
     def submit(self, task: str, *arguments: Any) -> "Future[Any]":
-        config, *more = arguments
-        self.asked.append((task, config.backbone, *(more[:1] if task == "probe" else [config.unfreeze])))
+        config = arguments[0]
+        self.asked.append((task, config.backbone, config.codes if task == "probe" else config.unfreeze))
         future: Future[Any] = Future()
-        future.set_result(self._probe(config, *more) if task == "probe" else 10.0 * config.unfreeze)
+        future.set_result(self._probe(config) if task == "probe" else 10.0 * config.unfreeze)
         return future
 
-    def _probe(self, config: TrialConfig, unfreeze: float, seed: int) -> Probe | None:
-        if unfreeze == 0.75:
+    def _probe(self, config: TrialConfig) -> Probe | None:
+        name, codes, px = config.backbone, config.codes, config.image_size
+        assert isinstance(codes, float)
+        if codes == 0.25:
             return None
-        layer, accuracy = f"layer {min(unfreeze, 0.25)}", ACCURACIES[config.backbone] - unfreeze
-        loss = LOSSES[config.backbone]
-        return Probe(
-            config.backbone, unfreeze, layer, 8, config.image_size, 40, accuracy, 0.01, loss, 0.9, -0.1, 1.0
-        )
+        layer, accuracy = f"layer {max(codes, 0.75)}", ACCURACIES[name] + codes - 1
+        return Probe(name, codes, layer, 8, px, 40, accuracy, 0.01, LOSSES[name], 0.9, -0.1, 1.0)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -86,9 +85,9 @@ def test_the_best_one_is_probed_deeper_where_it_has_places_for_that(space: Space
     found = advise(
         space, data, table, is_brief=False, progress=lambda done, total: counted.append((done, total))
     )
-    assert [row[1:] for row in table.asked if row[0] == "probe"][3:] == [("c", 0.25), ("c", 0.5), ("c", 0.75)]
+    assert [row[1:] for row in table.asked if row[0] == "probe"][3:] == [("c", 0.75), ("c", 0.5), ("c", 0.25)]
     # two depths come to one layer, and one has none
-    assert [(row.probe.unfreeze, row.epoch_s) for row in found.depths] == [(0.25, 2.5)]
+    assert [(row.probe.codes, row.epoch_s) for row in found.depths] == [(0.75, 2.5)]
     assert counted[-1][0] == len(table.asked) == len(counted)
     assert found.case.name == "small and similar"
 
@@ -114,6 +113,12 @@ def test_a_study_asks_only_where_it_can_use_the_answer(space: Space, data: DataS
     assert not wants_advice(make_space(reuse={"enabled": False}), data)
     firsts = data.table[data.table["split"] == "train"].groupby("label").head(1)
     assert not wants_advice(space, replace(data, table=firsts))
+
+
+def test_a_space_that_takes_its_codes_from_within_is_not_probed_deeper(data: DataSet) -> None:
+    table = Table()
+    assert advise(make_space(fixed={"codes": 0.75}), data, table, is_brief=False).depths == ()
+    assert {row[2] for row in table.asked if row[0] == "probe"} == {0.75}
 
 
 def test_it_has_a_json_form(space: Space, data: DataSet) -> None:

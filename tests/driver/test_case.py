@@ -6,13 +6,12 @@ from search.driver.case import Case, case_of
 from search.training.probe import Probe
 
 
-def probe(accuracy: float, unfreeze: float = 0.0, error: float = 0.01) -> Probe:
-    layer = f"layer {unfreeze}"
-    return Probe("net", unfreeze, layer, 64, 96, 500, accuracy, error, 0.3, accuracy, -0.2, 1.0)
+def probe(accuracy: float, codes: float = 1.0, error: float = 0.01) -> Probe:
+    return Probe("net", codes, f"layer {codes}", 64, 96, 500, accuracy, error, 0.3, accuracy, -0.2, 1.0)
 
 
 def case(n_train: int, top: float, *earlier: float, majority: float = 0.5) -> Case:
-    depths = [probe(one, unfreeze) for one, unfreeze in zip(earlier, (0.25, 0.5, 0.75), strict=False)]
+    depths = [probe(one, codes) for one, codes in zip(earlier, (0.75, 0.5, 0.25), strict=False)]
     return case_of(n_train, majority, probe(top), depths)
 
 
@@ -21,9 +20,16 @@ def case(n_train: int, top: float, *earlier: float, majority: float = 0.5) -> Ca
     [
         (999, 0.92, (0.88, 0.8, 0.7), "small and similar", 0.0, "a linear classifier on the codes"),
         (1000, 0.92, (0.88, 0.8, 0.7), "large and similar", 1.0, "fine-tuning of all blocks"),
-        (999, 0.92, (0.88, 0.95, 0.7), "small and different", 0.5, "training from layer 0.5 up"),
+        (
+            999,
+            0.92,
+            (0.88, 0.95, 0.7),
+            "small and different",
+            0.5,
+            "the activations of layer 0.5 (codes 0.5)",
+        ),
         (1000, 0.92, (0.88, 0.95, 0.7), "large and different", 1.0, "still from the pretrained weights"),
-        (999, 0.7, (0.69, 0.6, 0.5), "small and different", 0.25, "training from layer 0.25 up"),
+        (999, 0.7, (0.69, 0.6, 0.5), "small and different", 0.25, "or training from there up"),
         (999, 0.7, (), "small and different", 0.0, "a linear classifier on the codes"),
         (1000, 0.92, (), "large and similar", 1.0, "fine-tuning of all blocks"),
     ],
@@ -55,5 +61,5 @@ def test_reasons_say_what_was_found() -> None:
         "a linear classifier on the codes of net gets 92.0% right, which is 84% of the way from always "
         "naming the most frequent class (50.0%), and no earlier layer does better"
     )
-    assert "at layer 0.25, it gets 99.0%" in case(2000, 0.92, 0.99).reasons[1]
+    assert "at layer 0.75, it gets 99.0%" in case(2000, 0.92, 0.99).reasons[1]
     assert "below 50% pictures are different" in case(2000, 0.6).reasons[1]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from search.data.draws import draw_numbers, flips_and_rotations, transforms
 from search.model.augmentation import Augmentation
 
 RNG = np.random.default_rng(0)
@@ -77,3 +78,20 @@ def test_what_is_cut_out_is_grey_and_the_rest_is_what_it_was(monkeypatch: pytest
         n_cut += bottom > top
     # a side is uniform up to 32 px, and below 8 px nothing is cut out
     assert abs(n_cut / 300 - 0.75) < 0.1
+
+
+def test_of_flips_and_rotations_alone_nothing_but_places_change() -> None:
+    few, flat = Augmentation(0, few=True), np.full((64, 24, 24, 3), 77, np.uint8)
+    np.testing.assert_array_equal(few(flat, CONTENT[:64], 1, 1.0), flat)
+    assert not np.array_equal(Augmentation(0)(flat, CONTENT[:64], 1, 1.0), flat)
+    assert not np.array_equal(few(PICTURES, CONTENT, 1, 1.0), PICTURES)
+
+
+def test_at_full_strength_half_are_flipped_and_turned_by_up_to_a_fifth_either_way() -> None:
+    numbers = flips_and_rotations(draw_numbers(np.arange(2000, dtype=np.uint64), 0, 0))
+    a0, a1, _, b0, b1, *_ = transforms(numbers, 1.0, 24).T.astype(np.float64)
+    determinant = a0 * b1 - a1 * b0
+    np.testing.assert_allclose(np.abs(determinant), 1.0, atol=1e-5)  # no zoom
+    assert np.mean(determinant < 0) == pytest.approx(0.5, abs=0.04)
+    turns = np.abs(np.arctan2(b0, b1)) / (2 * np.pi)
+    assert 0.19 < turns.max() <= 0.2

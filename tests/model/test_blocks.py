@@ -5,7 +5,7 @@ import keras
 import pytest
 
 from search.errors import SpaceError
-from search.model.blocks import blocks, storable_cut, unfrozen_layers
+from search.model.blocks import blocks, storable_cut, trained_of, unfrozen_layers, up_to
 from search.model.graph import Cut, cuts, split
 
 RandomBackbone = Callable[[str], keras.Model]
@@ -98,7 +98,7 @@ def test_a_pattern_trains_the_layers_whose_parameters_match_wherever_they_stand(
     ]
     # whatever matches, BatchNormalization stands still
     assert unfrozen_layers(model, "re:.") == unfrozen_layers(model, 1.0)
-    cut = storable_cut(model, "re:^block_16_")
+    cut = storable_cut(model, *unfrozen_layers(model, "re:^block_16_"))
     assert cut is not None
     assert model.operations.index(chosen[-3]) > cut.position > model.operations.index(chosen[2])
 
@@ -141,16 +141,17 @@ def test_a_storable_cut_is_the_highest_frozen_one_past_the_first_block_that_is_n
             if math.prod(cut.shape) <= math.prod(model.input_shape[1:])
             and set(first) <= set(model.operations[: cut.position + 1])
         ]
-        assert storable_cut(model, unfreeze) == (worth[-1] if worth else None)
-    assert storable_cut(model, 1.0) is None
-    assert storable_cut(model, 0.1) == frozen_cuts(model, 0.1)[-1]
+        assert storable_cut(model, *unfrozen_layers(model, unfreeze)) == (worth[-1] if worth else None)
+    assert storable_cut(model, *model.layers) is None
+    assert storable_cut(model, *unfrozen_layers(model, 0.1)) == frozen_cuts(model, 0.1)[-1]
 
 
 def test_a_storable_cut_lies_lower_where_the_nearest_tensor_is_larger_than_the_picture(
     random_backbone: RandomBackbone,
 ) -> None:
     model = random_backbone("mobilenet_v2_035")
-    found = {unfreeze: storable_cut(model, unfreeze) for unfreeze in ("block_1_depthwise", "block_3_expand")}
+    places = ("block_1_depthwise", "block_3_expand")
+    found = {place: storable_cut(model, *unfrozen_layers(model, place)) for place in places}
     nearest = frozen_cuts(model, "block_1_depthwise")[-1]
     assert math.prod(nearest.shape) > math.prod(model.input_shape[1:])
     assert found["block_1_depthwise"].name == "expanded_conv_project_BN"
@@ -158,4 +159,58 @@ def test_a_storable_cut_lies_lower_where_the_nearest_tensor_is_larger_than_the_p
 
 
 def test_a_network_without_inner_cuts_has_none_to_store(random_backbone: RandomBackbone) -> None:
-    assert storable_cut(random_backbone("nasnet_mobile"), 0.25) is None
+    model = random_backbone("nasnet_mobile")
+    assert storable_cut(model, *unfrozen_layers(model, 0.25)) is None
+
+
+def test_gamma_and_beta_of_what_is_unfrozen_are_trained_where_they_are_asked_for(
+    random_backbone: RandomBackbone,
+) -> None:
+    model = random_backbone("mobilenet_v2_035")
+    without, chosen = unfrozen_layers(model, 0.1), unfrozen_layers(model, 0.1, norms=True)
+    added = [layer for layer in chosen if layer not in without]
+    assert added
+    assert all(isinstance(layer, keras.layers.BatchNormalization) for layer in added)
+    assert [one.name for one in trained_of(added[0], norms=True)] == ["gamma", "beta"]
+    assert trained_of(added[0]) == []
+    assert [layer for layer in chosen if layer not in added] == list(without)
+
+
+@pytest.mark.parametrize(("unfreeze", "expected"), [("last:1", []), ("last:3", ["Conv_1"])])
+def test_the_last_layers_are_counted_whether_or_not_they_have_something_to_train(
+    unfreeze: str, expected: list[str], random_backbone: RandomBackbone
+) -> None:
+    assert names(unfrozen_layers(random_backbone("mobilenet_v2_035"), unfreeze)) == expected
+
+
+def test_codes_are_taken_at_the_end_of_a_block_or_of_a_layer(random_backbone: RandomBackbone) -> None:
+    model = random_backbone("mobilenet_v2_035")
+    everything = blocks(model)
+    assert up_to(model, 1.0) is model
+    half = up_to(model, 0.5)
+    assert half.layers[-1].name == everything[round(0.5 * len(everything)) - 1].name
+    assert up_to(model, 0.001).layers[-1].name == everything[0].name
+    at = up_to(model, "block_3_add" if "block_3_add" in names(tuple(model.layers)) else "block_2_add")
+    assert at.output_shape[1:] == model.get_layer(at.layers[-1].name).output.shape[1:]
+    assert blocks(half) == everything[: len(blocks(half))]
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        ("block_2_ad", "codes: mobilenet_v2_035 has no layer 'block_2_ad'; did you mean block_2_add"),
+        ("layer:999", "codes: 'layer:999' is no layer of mobilenet_v2_035; write layer:0 to layer:"),
+    ],
+)
+def test_codes_from_a_place_that_is_not_there_are_refused(
+    codes: str, message: str, random_backbone: RandomBackbone
+) -> None:
+    with pytest.raises(SpaceError, match=message):
+        up_to(random_backbone("mobilenet_v2_035"), codes)
+
+
+def test_codes_that_are_no_feature_map_are_refused(random_backbone: RandomBackbone) -> None:
+    model = random_backbone("efficientnet_b0")
+    (squeezed, *_) = [name for name in names(tuple(model.layers)) if name.endswith("_se_squeeze")]
+    with pytest.raises(SpaceError, match="no feature map; name a layer whose output has height"):
+        up_to(model, squeezed)

@@ -131,6 +131,20 @@ def test_a_trial_is_stored_whole_and_running(url: str) -> None:
     assert own.user_attrs == {"config": recipe.config.flat(), "recipe": "own"}
 
 
+def test_a_stage_that_a_callback_ended_is_over_in_a_stored_trial_too(url: str) -> None:
+    study = StoredStudy(url, _space())
+    trial = study.add(_proposal())
+    epoch = replace(_epoch("head", 1, 0.5), stops=True)
+    trial.epochs["head"].append(epoch)
+    study.report(trial, [4, 12], 0.5)
+    trial.pause("paused at the end of stage head", "val_loss")
+    study.pause(trial)
+    assert trial.current_stage("val_loss") == "tune"  # after one of two epochs
+    (stored,) = StoredStudy(url, _space()).trials(MOST_HEAD)
+    assert [one.stops for one in stored.epochs["head"]] == [True]
+    assert stored.current_stage("val_loss") == "tune"
+
+
 def test_constraints_are_stored_with_their_trial_and_sizes_with_the_study(url: str) -> None:
     study = StoredStudy(url, _space())
     study.add(replace(_proposal(), constraints={"parameters": 0.5, "latency_ms": -0.25}))

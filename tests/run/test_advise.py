@@ -44,7 +44,7 @@ def test_a_study_after_advice_has_its_features_its_probes_and_its_order(command:
     assert done.stdout.count("\n") == 1, done.stdout
     found = json.loads(done.stdout)
     assert sorted(probed(found)) == ["mobilenet_025", "mobilenet_v2_035"]
-    assert [row["probe"]["unfreeze"] for row in found["depths"]] == [0.25, 0.5, 0.75]
+    assert [row["probe"]["codes"] for row in found["depths"]] == [0.75, 0.5, 0.25]
     assert all(row["epoch_s"] > 0 for row in [*found["backbones"], *found["depths"]])
     assert found["overview"]["counts"]["cats"]["train"] > 0
     # advice begins no study

@@ -1,6 +1,7 @@
 """The scheduler: recipes first, segments in order, steps, the best trial."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from search.config.space import Space
 from search.config.trial_config import Stage
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Trial
+from search.training.segment import Epoch
 
 MakeSpace = Callable[..., Space]
 FREE: dict[str, Any] = {"unfreeze": {"choice": [0.0, 1.0]}, "head.epochs": {"int": [1, 3]}}
@@ -102,6 +104,45 @@ def test_without_reuse_a_segment_belongs_to_its_trial(make_space: MakeSpace, fak
     study = fake_study(make_space(FREE, FIXED, reuse={"enabled": False}), _falling)
     owners = [study.scheduler.next_segment(study.begin()).owner for _ in range(2)]
     assert owners == ["/0", "/1"]  # after the name that no other study has
+
+
+WRITING = {"keras.callbacks.CSVLogger": {"filename": "log.csv"}}
+
+
+def test_a_trial_whose_callbacks_write_has_a_folder_of_its_own(
+    make_space: MakeSpace, fake_study: Any
+) -> None:
+    study = fake_study(make_space(FREE, FIXED, callbacks=[WRITING]), _falling)
+    segments = [study.scheduler.next_segment(study.begin()) for _ in range(2)]
+    assert [(segment.files, segment.owner) for segment in segments] == [
+        ("small..0", None),
+        ("small..1", None),
+    ]
+    again = replace(study.trials[0].proposal, repeats=0, replicate=2)
+    assert study.scheduler.next_segment(Trial(0, again, 0)).files == "small..0.seed2"
+    goes_on = Trial(2, replace(study.trials[1].proposal, continues=1), 0)
+    assert study.scheduler.next_segment(goes_on).files == "small..1"
+
+    quiet = make_space(FREE, FIXED, callbacks=[{"keras.callbacks.EarlyStopping": {}}])
+    study = fake_study(quiet, _falling)
+    assert study.scheduler.next_segment(study.begin()).files is None
+
+
+def test_a_stage_that_a_callback_ends_is_over_for_the_scheduler_and_the_steps(
+    make_space: MakeSpace, fake_study: Any
+) -> None:
+    space = make_space(FREE, FIXED)
+    study = fake_study(space, _falling, {"own": space.config({"head.epochs": 3, "unfreeze": 1.0})})
+    trial = study.begin()
+    study.step(trial)
+    stops = Epoch("head", 2, {"val_loss": 0.5}, 1.0, 1.0, 0, stops=True)
+    assert study.scheduler.observe(trial, stops) is None
+    assert len(study.scheduler.steps(trial, stops)) == 2  # its own, and the boundary after stage 1
+    segment = study.scheduler.next_segment(trial)
+    assert (segment.stage, segment.until, segment.head_epochs) == ("tune", 1, 2)
+    study.step(trial)
+    study.scheduler.observe(trial, replace(stops, stage="tune"))
+    assert study.scheduler.next_segment(trial) is None
 
 
 def test_a_stage_that_gets_no_better_ends_early_and_the_next_begins(

@@ -117,5 +117,7 @@ def test_an_epoch_on_stored_features_says_what_it_saved(
     config = make_config(head__epochs=2, tune__epochs=2)
     epochs, _ = run_segments(make_light_trainer(tmp_path), config)
     first, second = epochs[::2], epochs[1::2]
-    assert [epoch.saved_s for epoch in first] == [0.0, 0.0]
+    # the first epoch of all is validated before it as well, on the same features
+    assert first[0].saved_s < min(epoch.saved_s for epoch in second)
+    assert first[1].saved_s == 0.0
     assert all(0 < epoch.saved_s < 60 for epoch in second)

@@ -31,10 +31,12 @@ OF_BOTH = [
     {"backbone": "mobilenet_v2"}, {"batch_size": 8}, {"optimizer": "sgd"}, {"head_lr": 0.1},
     {"dropout": 0.1}, {"augment": 0.25}, {"n_draws": 2}, {"weight_decay": 0.1},
     {"label_smoothing": 0.1}, {"class_weight": "balanced"}, {"head_lr_schedule": "cosine"},
-    {"head_warmup": 0.1},
+    {"head_warmup": 0.1}, {"classifier": "sigmoid"}, {"head_hidden": "8"}, {"codes": 0.5},
+    {"head_last_layers": 6},
 ]  # fmt: skip
 OF_TUNE = [
     {"unfreeze": 1.0}, {"tune_lr_ratio": 0.5}, {"tune_lr_schedule": "cosine"}, {"tune_warmup": 0.1},
+    {"batch_norm": "scale"},
 ]  # fmt: skip
 OF_NONE = [{"patience": 3}, {"tune_epochs": 9}, {"head_epochs": 9}]
 
@@ -90,11 +92,19 @@ def test_the_draw_seed_counts_only_where_pictures_are_augmented(segment: Segment
     plain = changed(segment, augment=0.0)
     assert key_of(plain, draw_seed=1) == key_of(plain)
     assert key_of(changed(plain, n_draws=9)) == key_of(plain)
-    assert features_key("b", "pooled", "train", 0, 0.0, 1, FACTS) == features_key(
-        "b", "pooled", "train", 3, 0.0, 2, FACTS
+    assert features_key("b", 1.0, "pooled", "train", 0, 0.0, 1, FACTS) == features_key(
+        "b", 1.0, "pooled", "train", 3, 0.0, 2, FACTS
     )
     drawn = [
-        features_key("b", "pooled", "train", draw, 0.5, seed, FACTS) for draw in (0, 1) for seed in (0, 1)
+        features_key("b", 1.0, "pooled", "train", draw, 0.5, seed, FACTS)
+        for draw in (0, 1)
+        for seed in (0, 1)
     ]
     assert len(set(drawn)) == 4
-    assert features_key("b", "cut 7", "train", 0, 0.5, 0, FACTS) not in drawn
+    assert features_key("b", 1.0, "cut 7", "train", 0, 0.5, 0, FACTS) not in drawn
+
+
+def test_the_strength_of_regularization_counts_where_scikit_learn_fits(segment: Segment) -> None:
+    linear = changed(segment, classifier="svm")
+    assert key_of(changed(linear, head_c=0.1)) != key_of(linear)
+    assert key_of(changed(segment, head_c=0.1)) == key_of(segment)

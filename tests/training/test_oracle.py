@@ -47,6 +47,19 @@ SETTINGS = {
         "head__lr": 0.3,
     },
     "features only": {"unfreeze": 0.0},
+    "one output and hidden layers": {
+        "classifier": "sigmoid",
+        "head__hidden": "8,4",
+        "optimizer": "adamw",
+        "weight_decay": 0.01,
+    },
+    "stage 1 trains some of the backbone, more than stage 2": {
+        "head__last_layers": 10,
+        "unfreeze": "re:conv_pw_13/",
+        "augment": 0.5,
+        "n_draws": 2,
+    },
+    "codes from earlier in the network": {"codes": 0.5, "unfreeze": 0.5},
 }
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from test_features import files_of
@@ -15,7 +14,6 @@ from search.data.image_set import ImageSet
 from search.errors import DataError
 from search.model.weights import SHAPES_FILE
 from search.store.entries import Store
-from search.training.features import Features
 from search.training.prober import in_common_classes
 from search.training.rows import Rows
 from search.training.trainer import Trainer
@@ -30,10 +28,10 @@ def test_a_trial_after_a_probe_computes_no_unchanged_features_again(
     tmp_path: Path, make_light_trainer: Callable, make_config: Callable
 ) -> None:
     config = make_config(unfreeze=0.0, augment=0.0)
-    probe = make_light_trainer(tmp_path).prober(config).probe(0.0, seed=0)
+    probe = make_light_trainer(tmp_path).prober(config).probe(seed=0)
     probed = times_of(tmp_path)
     assert [len(np.load(file)) for file in probed] == [52]
-    assert (probe.n_pictures, probe.width, probe.unfreeze) == (52, 256, 0.0)
+    assert (probe.n_pictures, probe.width, probe.codes) == (52, 256, 1.0)
     run_segments(make_light_trainer(tmp_path), config)
     after = times_of(tmp_path)
     assert {file: after[file] for file in probed} == probed
@@ -47,9 +45,9 @@ def test_a_probe_after_a_trial_takes_its_features_and_says_the_same(
     config = make_config(unfreeze=0.0, augment=0.0)
     run_segments(make_light_trainer(tmp_path), config)
     before = times_of(tmp_path)
-    late = make_light_trainer(tmp_path).prober(make_config(augment=0.5)).probe(0.0, seed=0)
+    late = make_light_trainer(tmp_path).prober(make_config(augment=0.5)).probe(seed=0)
     assert times_of(tmp_path) == before
-    first = make_light_trainer(tmp_path / "apart").prober(config).probe(0.0, seed=0)
+    first = make_light_trainer(tmp_path / "apart").prober(config).probe(seed=0)
     assert replace(late, forward_s=0.0) == replace(first, forward_s=0.0)
 
 
@@ -57,11 +55,11 @@ def test_a_probe_sees_pretrained_weights_whatever_was_trained_before(
     tmp_path: Path, make_light_trainer: Callable, make_config: Callable
 ) -> None:
     config = make_config(unfreeze=1.0, head__epochs=1, tune__epochs=1)
-    fresh = make_light_trainer(tmp_path / "fresh").prober(config).probe(0.5, seed=0)
-    trainer = make_light_trainer(tmp_path / "used")
+    fresh = make_light_trainer(tmp_path / "fresh").prober(config).probe(seed=0)
+    trainer = make_light_trainer(tmp_path / "used", enabled=False)
     expected = run_segments(make_light_trainer(tmp_path / "apart"), config)[0]
     run_segments(trainer, config)
-    used = trainer.prober(config).probe(0.5, seed=0)
+    used = trainer.prober(config).probe(seed=0)
     assert replace(used, forward_s=0.0) == replace(fresh, forward_s=0.0)
     # and the trial is no other one for it
     found = run_segments(trainer, config.model_copy(update={"tune_epochs": 2}))[0]
@@ -73,7 +71,7 @@ def test_what_was_measured_is_kept_and_no_network_is_built_for_it_again(
 ) -> None:
     config = make_config()
     prober = make_light_trainer(tmp_path).prober(config)
-    found = prober.probe(0.5, 0), prober.epoch_seconds()
+    found = prober.probe(0), prober.epoch_seconds()
 
     class Closed(Workshop):
         def bench(self, *asked: object) -> object:  # type: ignore[override]
@@ -81,16 +79,16 @@ def test_what_was_measured_is_kept_and_no_network_is_built_for_it_again(
 
     trainer = make_light_trainer(tmp_path)
     trainer.workshop = Closed(draw_seed=0, fold=False)
-    assert (trainer.prober(config).probe(0.5, 0), trainer.prober(config).epoch_seconds()) == found
+    assert (trainer.prober(config).probe(0), trainer.prober(config).epoch_seconds()) == found
     with pytest.raises(AssertionError, match="a network is built"):
-        trainer.prober(config).probe(0.5, 1)
+        trainer.prober(config).probe(1)
 
 
 def test_without_reuse_nothing_is_kept(
     tmp_path: Path, make_light_trainer: Callable, make_config: Callable
 ) -> None:
-    probe = make_light_trainer(tmp_path, enabled=False).prober(make_config()).probe(0.0, 0)
-    kept = make_light_trainer(tmp_path / "apart").prober(make_config()).probe(0.0, 0)
+    probe = make_light_trainer(tmp_path, enabled=False).prober(make_config()).probe(0)
+    kept = make_light_trainer(tmp_path / "apart").prober(make_config()).probe(0)
     assert replace(probe, forward_s=0.0) == replace(kept, forward_s=0.0)
     assert not list(tmp_path.glob("store/*/*"))
 
@@ -107,37 +105,23 @@ def test_a_probe_hangs_on_the_training_pictures_only(
         reuse = Reuse(fold_batch_norm=False)
         trainer = Trainer(store, rows, lambda px, seen=seen: seen, lambda config: SHAPES_FILE, 0, reuse=reuse)
         trainer.workshop = workshop
-        found.append(replace(trainer.prober(make_config()).probe(0.5, 0), forward_s=0.0))
+        found.append(replace(trainer.prober(make_config()).probe(0), forward_s=0.0))
     assert found[0] == found[1]
 
 
-def test_codes_of_a_layer_are_its_pooled_activations(
-    tmp_path: Path, images: ImageSet, make_light_trainer: Callable, make_config: Callable
+def test_codes_of_earlier_layers_are_those_of_the_setting_and_stored_for_it(
+    tmp_path: Path, make_light_trainer: Callable, make_config: Callable
 ) -> None:
-    trainer, config = make_light_trainer(tmp_path), make_config(augment=0.0)
-    bench = trainer.workshop.bench(config, SHAPES_FILE, 2)
-    codes = trainer.workshop.codes(bench, 0.5)
-    features = Features(trainer._store, trainer.workshop.augmentation, {}, "float32")
-    found = features.of_some(codes, config, images, np.arange(52))
-    backbone = bench.network.backbone
-    below = keras.Model(backbone.inputs[0], backbone.get_layer(codes.layer).output)
-    maps = below(images.images_of("train").astype(np.float32) / 127.5 - 1)
-    np.testing.assert_allclose(found, np.mean(maps, axis=(1, 2)), rtol=1e-4, atol=1e-5)
-    trained = {id(variable) for variable in bench.network.trained_in("tune", 0.5).values()}
-    assert not any(id(variable) in trained for variable in below.variables)
-
-
-def test_deeper_codes_are_other_ones_and_the_top_is_that_of_stage_1(
-    make_light_trainer: Callable, make_config: Callable, tmp_path: Path
-) -> None:
-    trainer, config = make_light_trainer(tmp_path), make_config()
-    bench = trainer.workshop.bench(config, SHAPES_FILE, 2)
-    layers = [trainer.workshop.codes(bench, unfreeze).layer for unfreeze in (0.0, 0.25, 0.5, 0.75)]
-    names = [operation.name for operation in bench.network.backbone.operations]
-    places = [names.index(layer) for layer in layers]
-    assert places == sorted(places, reverse=True)
-    assert len(set(places)) == 4
-    assert trainer.workshop.codes(bench, 0.0).frozen is bench.head.frozen
+    top = make_light_trainer(tmp_path).prober(make_config()).probe(seed=0)
+    config = make_config(codes=0.5, unfreeze=0.0)
+    probe = make_light_trainer(tmp_path).prober(config).probe(seed=0)
+    assert (probe.codes, probe.layer) != (top.codes, top.layer)
+    assert probe.width < top.width
+    before = times_of(tmp_path)
+    run_segments(make_light_trainer(tmp_path), config)
+    after = times_of(tmp_path)
+    assert {file: after[file] for file in before} == before
+    assert len(after) == len(before) + 1
 
 
 def test_of_a_large_set_a_sample_is_probed_and_nothing_is_stored_for_it(
@@ -145,12 +129,12 @@ def test_of_a_large_set_a_sample_is_probed_and_nothing_is_stored_for_it(
 ) -> None:
     monkeypatch.setattr("search.training.prober.MOST_PROBED", 20)
     config = make_config(unfreeze=0.0, augment=0.0)
-    probe = make_light_trainer(tmp_path).prober(config).probe(0.0, seed=0)
+    probe = make_light_trainer(tmp_path).prober(config).probe(seed=0)
     assert probe.n_pictures == 20
     assert not files_of(tmp_path)
     # where a trial has stored the features of all, they are taken, and they are the same
     run_segments(make_light_trainer(tmp_path / "apart"), config)
-    other = make_light_trainer(tmp_path / "apart").prober(config).probe(0.0, seed=0)
+    other = make_light_trainer(tmp_path / "apart").prober(config).probe(seed=0)
     assert replace(other, forward_s=0.0) == replace(probe, forward_s=0.0)
 
 

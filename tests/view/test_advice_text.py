@@ -5,10 +5,10 @@ from typing import Any
 from search.view.advice import advice_text
 
 
-def row(backbone: str, accuracy: float, epoch_s: float | None, unfreeze: float = 0.0) -> dict[str, Any]:
+def row(backbone: str, accuracy: float, epoch_s: float | None, codes: float = 1.0) -> dict[str, Any]:
     probe = {
         "backbone": backbone,
-        "unfreeze": unfreeze,
+        "codes": codes,
         "layer": "block_7_add",
         "width": 1280,
         "image_size_px": 96,
@@ -45,7 +45,7 @@ def test_all_that_was_found_is_in_the_tables() -> None:
     assert "class 0 100 20 10" in lines
     assert "all 199 40 20" in lines
     assert "mobilenet_v2 92.3% ± 0.6 0.201 87.1% -0.180 1280 2.3 8.7" in lines
-    assert "block_7_add (unfreeze 0.5) 79.0% ± 0.6 0.201 87.1% -0.180 1280 2.3 8.7" in lines
+    assert "block_7_add (codes 0.5) 79.0% ± 0.6 0.201 87.1% -0.180 1280 2.3 8.7" in lines
     assert "set aside: 3 duplicates, 1 broken" in lines
     assert "92% [right]" in lines
     assert lines[-1] == (
