@@ -41,10 +41,12 @@ def _advise(asked: argparse.Namespace, command: str) -> int:
     out = sys.stderr if asked.json else sys.stdout
     print(f"home {request.options.home}", file=out)
     from search.driver.study import check_home
+    from search.view.counts import counts_text
 
     check_home(request)
     request = located(request, out)
     data = read_pictures(request, out)
+    print(counts_text(data, request.file.space), file=out)
     request = with_weights(request)
     from search.driver.advice import advice_for
 

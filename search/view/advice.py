@@ -1,4 +1,4 @@
-"""Advice as text: the tables of the data, the backbones and the depths, and what follows from them."""
+"""Advice as text: tables of the backbones and of layers earlier in the best one, and what follows from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
@@ -8,25 +8,21 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from search.data.split import SPLITS
-
 # A line is no longer than this: tables are read on a terminal and in log files.
 _WIDTH = 110
-# Classes that are named one by one; of more the largest and the smallest ones are.
-_MOST_CLASSES = 10
 
-_NUMBERS = ("accuracy", "loss", "nearest", "LogME", "codes", "forward, s", "epoch, s")
+_NUMBERS = ("accuracy", "loss", "nearest", "LogME", "width", "forward, s", "epoch, s")
 
 
 def advice_text(advice: Mapping[str, Any]) -> str:
-    """Write advice for people.
+    """Write advice for people, who have seen the counts of the pictures.
 
     Args:
         advice: `Advice` as JSON values.
     """
     stream = StringIO()
     console = Console(file=stream, width=_WIDTH, force_terminal=False, markup=False, highlight=False)
-    _write_data(console, advice["overview"])
+    console.print(_data(advice["overview"]), soft_wrap=True)
     has_costs = all(row["epoch_s"] is not None for row in advice["backbones"])
     console.print(_probes("backbone", map(_of_backbone, advice["backbones"]), has_costs))
     if advice["depths"]:
@@ -36,30 +32,15 @@ def advice_text(advice: Mapping[str, Any]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _write_data(console: Console, looked: Mapping[str, Any]) -> None:
-    table = _table("class", SPLITS)
-    rows = sorted(looked["counts"].items(), key=lambda item: -item[1]["train"])
-    for label, counts in _few(rows):
-        table.add_row(label, *(str(counts[split]) for split in SPLITS))
-    if len(rows) > 1:
-        table.add_row("all", *(str(sum(counts[split] for _, counts in rows)) for split in SPLITS))
-    console.print(table)
+def _data(looked: Mapping[str, Any]) -> str:
     width, height = (
-        f"{looked[side]['least']} to {looked[side]['most']}, median {looked[side]['median']}"
+        f"{looked[side]['least']} to {looked[side]['most']} (median {looked[side]['median']})"
         for side in ("width_px", "height_px")
     )
-    console.print(f"  pixels of {looked['n_measured']} pictures: wide {width}; high {height}")
-    aside = f"  set aside: {looked['n_copies']} duplicates, {len(looked['broken'])} broken"
-    console.print(aside, soft_wrap=True)
-
-
-def _few(rows: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    if len(rows) <= _MOST_CLASSES:
-        return list(rows)
-    half = _MOST_CLASSES // 2
-    left_out = [counts for _, counts in rows[half:-half]]
-    rest = {split: sum(counts[split] for counts in left_out) for split in SPLITS}
-    return [*rows[:half], (f"... {len(left_out)} more classes", rest), *rows[-half:]]
+    return (
+        f"{looked['n_copies']} duplicates and {len(looked['broken'])} broken pictures are set aside; "
+        f"pixels, of {looked['n_measured']} pictures: wide {width}, high {height}"
+    )
 
 
 def _of_backbone(row: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
