@@ -1,4 +1,4 @@
-"""Advice as text: tables of the backbones and of layers earlier in the best one, and what follows from them."""
+"""Advice as text: tables of backbones and of layers earlier in the best one, and what follows from them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
