@@ -1,6 +1,7 @@
 """Advice: what the data say before anything is trained, and what is to be tried first because of that."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from search.data.table import DataSet
 from search.data.threads import Progress
 from search.driver.case import Case, case_of, is_small
 from search.driver.request import Request
+from search.errors import SpaceError
 from search.executor.executor import Executor, InlineExecutor
 from search.seeds import seed_for
 from search.training.probe import Probe
@@ -101,45 +103,48 @@ def advise(
     is_deep = not is_brief or is_small(looked.total("train"))
     # where the space itself takes codes from within, there is no top to compare with
     depths = DEPTHS if is_deep and all(config.codes == 1.0 for config in configs.values()) else ()
-    ask = _Counting(executor, (len(configs) + len(depths)) * (1 if is_brief else 2), progress)
-    seed = seed_for(space.seed, "probe")
-    probes = [ask("probe", config, seed) for config in configs.values()]
-    ranked = sorted(probes, key=lambda probe: (-probe.accuracy, probe.loss))
-    best = configs[ranked[0].backbone]
-    deeper = _of_other_layers(ask("probe", _with(best, codes=codes), seed) for codes in depths)
-    case = case_of(looked.total("train"), looked.majority, ranked[0], deeper)
-
-    def costed(probe: Probe, unfreeze: float) -> Probed:
-        config = _with(configs[probe.backbone], unfreeze=unfreeze)
-        return Probed(probe, None if is_brief else ask("epoch_seconds", config))
-
-    backbones = tuple(costed(probe, 1.0) for probe in ranked)
-    below = tuple(costed(probe, 1.0 - float(probe.codes)) for probe in deeper)
-    return Advice(looked, backbones, below, case)
+    n_steps = (len(configs) + len(depths)) * (1 if is_brief else 2)
+    prober = _Prober(executor, seed_for(space.seed, "probe"), is_brief, n_steps, progress)
+    rows = [prober.probed(config, trained=config) for config in configs.values()]
+    ranked = sorted(rows, key=lambda row: (-row.probe.accuracy, row.probe.loss))
+    deeper = prober.deeper(configs[ranked[0].probe.backbone], depths)
+    earlier = [row.probe for row in deeper]
+    case = case_of(looked.total("train"), looked.majority, ranked[0].probe, earlier)
+    return Advice(looked, tuple(ranked), tuple(deeper), case)
 
 
-def _with(config: TrialConfig, **settings: float) -> TrialConfig:
-    return config.model_copy(update=settings)
+class _Prober:
+    """Has probes computed, and right after each the epoch measured: few networks are in memory at a time."""
 
+    def __init__(
+        self, executor: Executor, seed: int, is_brief: bool, n_steps: int, progress: Progress | None
+    ) -> None:
+        self._executor, self._seed, self._is_brief = executor, seed, is_brief
+        self._n_steps, self._done, self._progress = n_steps, 0, progress
 
-def _of_other_layers(probes: Iterable[Probe | None]) -> list[Probe]:
-    """Keep the first probe of each layer: a backbone may have few places to probe, or none."""
-    found: dict[str, Probe] = {}
-    for probe in probes:
-        if probe is not None:
-            found.setdefault(probe.layer, probe)
-    return list(found.values())
+    def probed(self, config: TrialConfig, trained: TrialConfig, unfreeze: float = 1.0) -> Probed:
+        """Probe the codes of one config, and measure an epoch of another that trains the blocks above."""
+        probe: Probe = self._ask("probe", config, self._seed)
+        if self._is_brief:
+            return Probed(probe, None)
+        return Probed(probe, self._ask("epoch_seconds", _with(trained, unfreeze=unfreeze)))
 
+    def deeper(self, best: TrialConfig, depths: Sequence[float]) -> list[Probed]:
+        """Probe earlier layers, each once; where a part of the backbone gives no feature map, it has none."""
+        found: dict[str, Probed] = {}
+        for codes in depths:
+            with suppress(SpaceError):
+                row = self.probed(_with(best, codes=codes), best, 1.0 - codes)
+                found.setdefault(row.probe.layer, row)
+        return list(found.values())
 
-class _Counting:
-    """Has work done, and counts it."""
-
-    def __init__(self, executor: Executor, n_steps: int, progress: Progress | None) -> None:
-        self._executor, self._n_steps, self._progress, self._done = executor, n_steps, progress, 0
-
-    def __call__(self, task: str, *arguments: Any) -> Any:
+    def _ask(self, task: str, *arguments: Any) -> Any:
         found = self._executor.submit(task, *arguments).result()
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._n_steps)
         return found
+
+
+def _with(config: TrialConfig, **settings: float) -> TrialConfig:
+    return config.model_copy(update=settings)

@@ -15,7 +15,7 @@ from search.config.sections import Precision
 from search.config.trial_config import TrialConfig
 from search.data.image_set import ImageSet
 from search.digests import digest_of
-from search.errors import DataError, SpaceError
+from search.errors import DataError
 from search.store.entries import Store
 from search.training.features import Features
 from search.training.keys import Facts
@@ -67,20 +67,18 @@ class Prober:
         }
         self._features = Features(store, workshop.augmentation, facts, precision)
 
-    def probe(self, seed: int) -> Probe | None:
+    def probe(self, seed: int) -> Probe:
         """Probe the codes.
 
         Args:
             seed: Decides the parts of the cross-validation, and which pictures a large set is probed on.
 
-        Returns:
-            None where what the backbone gives there is no feature map.
-
         Raises:
+            SpaceError: What the backbone gives where `codes` says is no feature map.
             DataError: There are not two classes with two training pictures each.
         """
-        found = self._kept({"probe": {"seed": seed, "most": MOST_PROBED}}, lambda: self._probed(seed))
-        return None if found is None else Probe(**found)
+        asked = {"probe": {"seed": seed, "most": MOST_PROBED}}
+        return Probe(**self._kept(asked, lambda: self._probed(seed)))
 
     def epoch_seconds(self) -> float:
         """Time some training steps of stage 2, and scale them to an epoch.
@@ -91,23 +89,21 @@ class Prober:
         config = self._config
         asked = {"epoch": [config.unfreeze, config.batch_norm, config.batch_size, config.optimizer]}
         found = self._kept(asked, lambda: {"seconds": self._timed_epoch()})
-        assert found is not None, "an epoch can always be timed"
         return float(found["seconds"])
 
-    def _kept(
-        self, asked: dict[str, Any], measure: Callable[[], dict[str, Any] | None]
-    ) -> dict[str, Any] | None:
+    def _kept(self, asked: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Read what was measured, or measure and keep it."""
         if self._store is None:
             return measure()
         key = digest_of({**self._facts, **asked})
         known: dict[str, Any] | None = self._store.read("probes", key, _read)
-        if known is None and (known := measure()) is not None:
+        if known is None:
+            known = measure()
             with self._store.build("probes", key) as draft:
                 (draft / _FILE).write_text(json.dumps(known))
         return known
 
-    def _probed(self, seed: int) -> dict[str, Any] | None:
+    def _probed(self, seed: int) -> dict[str, Any]:
         # loaded here: what takes a second, and only advice needs
         from search.training.linear_probe import linear_probe, neighbour_accuracy
         from search.training.logme import logme
@@ -115,9 +111,7 @@ class Prober:
         labels = self._images.labels_of("train")
         positions = _sample(len(labels), seed)
         common = in_common_classes(labels[positions])
-        bench = self._bench_or_none()
-        if bench is None:
-            return None
+        bench = self._workshop.bench(self._config, self._weights, len(self._images.classes))
         bench.network.restore_backbone()
         codes = self._features.of_some(bench.head, self._config, self._images, positions)[common]
         labels = labels[positions][common]
@@ -137,15 +131,6 @@ class Prober:
             forward_s=self._forward_seconds(bench),
         )
         return asdict(found)
-
-    def _bench_or_none(self) -> Bench | None:
-        """Build the network; None where a part of it has no feature map at its end."""
-        try:
-            return self._workshop.bench(self._config, self._weights, len(self._images.classes))
-        except SpaceError:
-            if self._config.codes == 1.0:
-                raise
-            return None
 
     def _forward_seconds(self, bench: Bench) -> float:
         program = bench.head.frozen

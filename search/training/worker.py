@@ -81,10 +81,11 @@ class Worker:
         """Measure a network's parameters and its time for one picture."""
         return self._trainer.size(config)
 
-    def probe(self, config: TrialConfig, seed: int) -> Probe | None:
-        """Probe the codes of a config's backbone; None where it has none at the place that `codes` names.
+    def probe(self, config: TrialConfig, seed: int) -> Probe:
+        """Probe the codes of a config's backbone.
 
         Raises:
+            SpaceError: It has none where `codes` says.
             DataError: There are too few training pictures.
         """
         return self._trainer.prober(config).probe(seed)
