@@ -5,26 +5,25 @@ python -m search.run --study cats_dogs
 
 import argparse
 import json
-import os
 import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from search.config.read import shipped_recipes, spaces_folder
-from search.driver.request import Options, Request, check, locate, with_weights
+from search.config.read import shipped_recipes
+from search.driver.request import Options, Request, check, with_weights
 from search.errors import SpaceError, UserError
+from search.session import INTERRUPTED, answered, located, options_of, parser_for, read_pictures
 
 if TYPE_CHECKING:
     from search.data.table import DataSet
     from search.scheduler.trial import Trial
 
-WRONG = 2
-INTERRUPTED = 130
 NOTHING_FOUND = 1
 
 
@@ -43,24 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list_data:
         print(*_data_lines(), sep="\n")
         return 0
-    try:
-        # advice on how to go on must not discard what there is to go on with
-        command = shlex.join(word for word in asked if word != "--fresh")
-        return _run(options, f"python -m search.run {command}")
-    except UserError as error:
-        print(*(f"error: {sentence}" for sentence in error.sentences), sep="\n", file=sys.stderr)
-        return WRONG
-    except KeyboardInterrupt:
-        print("stopped at once; the same command goes on from the last stored epoch", file=sys.stderr)
-        return INTERRUPTED
+    # advice on how to go on must not discard what there is to go on with
+    command = shlex.join(word for word in asked if word != "--fresh")
+    return answered(
+        lambda: _run(options, f"python -m search.run {command}"),
+        "stopped at once; the same command goes on from the last stored epoch",
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
-    names = ", ".join(sorted(path.stem for path in spaces_folder().glob("*.yaml")))
-    parser = argparse.ArgumentParser(
-        prog="python -m search.run", allow_abbrev=False, description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--study", metavar="NAME|FILE", help=f"a space: {names}, or a YAML file")
+    parser = parser_for("search.run", __doc__)
     parser.add_argument(
         "--recipe",
         metavar="NAME|FILE",
@@ -71,30 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--list-data", action="store_true", help="show the data sets that can be downloaded, and run nothing"
     )
-    parser.add_argument(
-        "--data",
-        metavar="PLACE",
-        help="folder of pictures, a folder a class; a CSV or Parquet file; or 'sample'",
-    )
     parser.add_argument("--trials", type=int, metavar="N", help="trials in all; run again to go on")
     parser.add_argument("--timeout", metavar="2h", help="wall time, such as 90s, 45m, 2h")
     parser.add_argument("--finalists", type=int, metavar="K", help="best trials run on fresh seeds; 0 = none")
-    parser.add_argument("--seed", type=int, metavar="N", help="the study's seed")
     parser.add_argument(
         "--storage", metavar="URL", help="Optuna's database; by default optuna.db in the home"
     )
     parser.add_argument(
         "--tracking-uri", metavar="URI", help="MLflow's database or server; by default mlflow.db"
-    )
-    parser.add_argument("--home", metavar="DIR", help="where all is kept ($SEARCH_HOME, else ./search-home)")
-    parser.add_argument("--weights", metavar="DIR", help="folder of weights files ($SEARCH_WEIGHTS)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="assignments",
-        help="any key of the space file, such as fixed.image_size=96; repeatable",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="check all, show space, data, time and disk; train nothing"
@@ -142,33 +117,19 @@ def _one_recipe(asked: argparse.Namespace) -> tuple[str, ...]:
         return ()
     if asked.trials is not None or asked.finalists is not None:
         raise SpaceError("--recipe runs one trial; leave --trials and --finalists out.")
-    one = ("budget.trials=1", "finalists.k=0", "start=[]", "constraints={}")
+    one = ("budget.trials=1", "finalists.k=0", "start=[]", "constraints={}", "advice.enabled=false")
     return (f"study={Path(asked.recipe).stem}", f"recipes=[{json.dumps(asked.recipe)}]", *one)
 
 
 def _options(asked: argparse.Namespace, command: str) -> Options:
-    one_recipe = _one_recipe(asked)
-    given = {
-        "budget.trials": asked.trials,
-        "budget.timeout": asked.timeout,
-        "finalists.k": asked.finalists,
-        "seed": asked.seed,
-    }
-    weights = asked.weights or os.environ.get("SEARCH_WEIGHTS")
-    data = asked.data if asked.data in (None, "sample") else Path(asked.data)
-    return Options(
-        study=asked.study or "cats_dogs",
-        data=data,
-        home=Path(asked.home or os.environ.get("SEARCH_HOME") or "search-home").absolute(),
-        weights=Path(weights) if weights else None,
-        assignments=(
-            *one_recipe,
-            *asked.assignments,
-            *(f"{key}={value}" for key, value in given.items() if value is not None),
-        ),
+    given = {"budget.trials": asked.trials, "budget.timeout": asked.timeout, "finalists.k": asked.finalists}
+    said = tuple(f"{key}={value}" for key, value in given.items() if value is not None)
+    found = options_of(asked, command, _one_recipe(asked))
+    return replace(
+        found,
+        assignments=(*found.assignments, *said),
         storage=asked.storage,
         tracking=asked.tracking_uri,
-        command=command,
         fresh=asked.fresh,
         recipe=asked.recipe,
         register=asked.register or asked.recipe is None,
@@ -183,11 +144,13 @@ def _run(asked: argparse.Namespace, command: str) -> int:
     out = sys.stderr if asked.json else sys.stdout
     print(f"home {request.options.home}", file=out)
     from search.driver.study import check_stored, held
+    from search.view.counts import counts_text
 
     with held(request):
         is_begun = check_stored(request)
-        request = _located(request, out)
-        data = _read_data(request, out)
+        request = located(request, out)
+        data = read_pictures(request, out)
+        print(counts_text(data, request.file.space), file=out)
         if asked.show_augment:
             return _show_augment(request, data, Path(asked.show_augment), out)
         if asked.dry_run:
@@ -196,44 +159,6 @@ def _run(asked: argparse.Namespace, command: str) -> int:
         if asked.fresh and is_begun and not _discard(request, out):
             return NOTHING_FOUND
         return _search(request, data, asked.json, out)
-
-
-def _located(request: Request, out: TextIO) -> Request:
-    named = request.file.space.study
-    with _progress("download", out, in_bytes=True) as told:
-        request = locate(request, os.environ, told)
-    source = request.source
-    assert source is not None, "the pictures are located"
-    if source.kind == "sample" and named != request.file.space.study:
-        line = "!" * 100
-        print(
-            f"{line}\nNO PICTURES: {source.reason}.\nRunning the embedded sample instead, as study "
-            f"{request.file.space.study}: cats and dogs drawn by this program.\n"
-            f"Give your own pictures with --data DIR.\n{line}",
-            file=sys.stderr,
-        )
-    print(f"data {source.place} ({source.reason})", file=out)
-    return request
-
-
-def _read_data(request: Request, out: TextIO) -> "DataSet":
-    from search.data.image_set import image_set
-    from search.driver.study import read_data
-    from search.store.entries import Store
-    from search.view.counts import counts_text
-
-    store, space = Store(request.options.home / "store"), request.file.space
-    with _progress("reading pictures", out) as told:
-        data = read_data(request, store, told)
-    for item in data.quarantined:
-        print(f"set aside: {item.path} ({item.reason})", file=sys.stderr)
-    dimension = space.dimensions.get("image_size")
-    typical = space.config({"backbone": space.backbones[0]}).image_size
-    for px in dimension.ends() if dimension else [typical]:
-        with _progress(f"decoding at {px} px", out) as told:
-            image_set(data, int(px), space.data.draw_seed, store, told)
-    print(counts_text(data, space), file=out)
-    return data
 
 
 def _show_augment(request: Request, data: "DataSet", path: Path, out: TextIO) -> int:
@@ -311,29 +236,6 @@ def _interruptible(stop: threading.Event, out: TextIO) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _progress(what: str, out: TextIO, in_bytes: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar while something is counted; nothing is shown for what takes no time, or on a pipe."""
-    if not out.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    count = DownloadColumn() if in_bytes else MofNCompleteColumn()
-    columns = (TextColumn(what), BarColumn(), count, TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=out), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _discard(request: Request, out: TextIO) -> bool:

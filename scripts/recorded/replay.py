@@ -3,7 +3,7 @@
 import math
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -194,6 +194,9 @@ class _Nobody:
     """Nobody watches."""
 
     def say(self, sentence: str) -> None:
+        pass
+
+    def advised(self, advice: Mapping[str, Any]) -> None:
         pass
 
     def began(self, trial: Trial, resumed: bool) -> None:

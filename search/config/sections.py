@@ -226,6 +226,16 @@ class Constraints(Section):
         return self.model_dump(exclude_none=True)
 
 
+class Advice(Section):
+    """What the study asks of the data before its first trial."""
+
+    enabled: bool = Field(
+        default=True,
+        description="where there are several backbones, probe them first, and order recipes and points of "
+        "start by what that says; nothing is left out. Not asked where reuse is off: it takes what is stored",
+    )
+
+
 class Reuse(Section):
     """What is stored of the work, and whether it is taken up again."""
 

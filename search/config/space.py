@@ -1,6 +1,6 @@
 """Space: what a space file says, checked."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, create_model
@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from search.config.callbacks import Callback
 from search.config.dimensions import Dimension, PerBackbone, Range
 from search.config.sections import (
+    Advice,
     Budget,
     Constraints,
     Data,
@@ -80,6 +81,7 @@ class Space(Section):
         description="Keras callbacks of every trial, each keras.callbacks.NAME or MODULE:FUNCTION with its "
         "arguments; a recipe may have its own instead",
     )
+    advice: Advice = Advice()
     reuse: Reuse = Reuse()
     recipes: list[str] = Field(default=[], description="fixed schedules that run first, as baselines")
 
@@ -113,6 +115,10 @@ class Space(Section):
         points = [{"backbone": name, **start} for start in given for name in self._backbones_of(start)]
         return [{key: value for key, value in point.items() if self._holds(key, point)} for point in points]
 
+    def starting_at(self, points: Sequence[Mapping[str, Any]]) -> "Space":
+        """Give the same space with other points at which the search begins, settings under their keys."""
+        return self.model_copy(update={"start": [Start.model_validate(dict(point)) for point in points]})
+
     def config(self, settings: dict[str, Any]) -> TrialConfig:
         """Make the config of a trial from its free settings; fixed ones and defaults fill in the rest."""
         of_study = {"n_draws": self.reuse.n_draws, "callbacks": self.callbacks}
@@ -139,8 +145,11 @@ class Space(Section):
         return self.model_copy(update={"fixed": Fixed.model_validate(settings), "free": Free()})
 
     def identity(self) -> dict[str, Any]:
-        """All that makes this study the one it is: not its budget, finalists and the size of the store."""
-        without = {"budget", "finalists"}
+        """All that makes this study the one it is: not its budget, finalists and the size of the store.
+
+        Nor advice: what it says is kept when the study begins, and not asked again.
+        """
+        without = {"budget", "finalists", "advice"}
         whole = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=without)
         del whole["reuse"]["limit"]
         if not self.callbacks:

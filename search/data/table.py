@@ -22,6 +22,7 @@ from search.errors import DataError, first_few
 from search.store.entries import Store
 
 COLUMNS = ("path", "label", "split", "content")
+COPY_OF = "the same picture as "  # how the reason of a picture begins that is there twice
 MOST_UNREADABLE = 0.05  # share of the pictures found; above it the folder itself is in doubt
 
 
@@ -158,7 +159,7 @@ def _without_copies(whole: Sequence[_Whole]) -> tuple[list[_Whole], list[Quarant
     for one in sorted(whole, key=lambda one: one.picture.path):
         first = firsts.setdefault(one.content, one)
         if first is not one:
-            copies.append(Quarantined(str(one.picture.path), f"the same picture as {first.picture.path}"))
+            copies.append(Quarantined(str(one.picture.path), f"{COPY_OF}{first.picture.path}"))
     return list(firsts.values()), copies
 
 

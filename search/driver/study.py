@@ -1,6 +1,7 @@
 """Study: one run of the main job, from checked request to champion and summary."""
 
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from search import __version__
 from search.data.split import SPLITS, SplitRule
 from search.data.table import DataSet, read_pictures
 from search.data.threads import Progress
+from search.driver.advice import advise, wants_advice
 from search.driver.checks import check_networks
 from search.driver.driver import Driver
 from search.driver.finalists import race_finalists
@@ -21,11 +23,12 @@ from search.driver.finish import Results, finish
 from search.driver.kept import Kept, forget_pins, is_of_study
 from search.driver.limits import Limits, measured_by
 from search.driver.own_functions import remarks_on_reuse, states
+from search.driver.prior import Prior
 from search.driver.request import Request
 from search.driver.totals import Totals
 from search.driver.view import View
 from search.errors import DataError, StudyError, UserError
-from search.executor.executor import InlineExecutor
+from search.executor.executor import Executor, InlineExecutor
 from search.recorder.optuna_half import StoredStudy, check_database, delete_study
 from search.recorder.recorder import Recorder
 from search.recorder.spool import Spool
@@ -56,6 +59,7 @@ class Outcome:
         problems: What went wrong with tracking, a sentence each.
         programs: Training programs that this run compiled.
         totals: What its trials cost, and what reuse saved them.
+        advice: The advice with which the study began, as JSON values; None where it asked for none.
         store_bytes: Size of the store after this run, what other studies left in it included.
     """
 
@@ -69,6 +73,7 @@ class Outcome:
     programs: int
     totals: Totals
     store_bytes: int
+    advice: dict[str, Any] | None
 
 
 def read_data(request: Request, store: Store, progress: Progress | None) -> DataSet:
@@ -107,6 +112,26 @@ def sizes(data: DataSet) -> dict[str, Any]:
     return {**{f"n_{split}": len(data.indices(split)) for split in SPLITS}, "classes": list(data.classes)}
 
 
+def check_home(request: Request) -> None:
+    """Make the home where it is not there.
+
+    Raises:
+        StudyError: It cannot be written.
+    """
+    folder = request.study_file.path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(request, error) from error
+
+
+def _unwritable(request: Request, error: OSError) -> StudyError:
+    home = request.options.home
+    return StudyError(f"--home: {home} cannot be written ({error.strerror}); give another folder.")
+
+
 @contextmanager
 def held(request: Request) -> Iterator[None]:
     """Hold the study, so that no second driver works on it.
@@ -124,10 +149,7 @@ def held(request: Request) -> Iterator[None]:
             f"Study {request.file.space.study} is being run by another process ({path}); wait for it."
         ) from error
     except OSError as error:
-        home = request.options.home
-        raise StudyError(
-            f"--home: {home} cannot be written ({error.strerror}); give another folder."
-        ) from error
+        raise _unwritable(request, error) from error
     try:
         yield
     finally:
@@ -177,17 +199,19 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     request.study_file.write(space, data.fingerprint, sizes(data))
     deadline = None if space.budget.timeout_s is None else started + space.budget.timeout_s
     left = None if deadline is None else lambda: deadline - time.monotonic()
-    scheduler = _scheduler(request, study, left, len(data.indices("train")))
-    with open_view(scheduler.trials, deadline) as view:
+    trials = study.trials(most_head)
+    with open_view(trials, deadline) as view:
         plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
         store = Store(plan.store, space.reuse.limit_bytes)
         store.sweep()
         kept = Kept(store, f"{space.study}.{study.uid}")
         executor = InlineExecutor(plan, view.progress)
         limits = Limits(space, study.sizes(), measured_by(executor), study.note_size)
-        with _undone_unless_legal(request, scheduler):
+        with _undone_unless_legal(request, trials):
             check_networks(space, list(request.recipes.values()), executor)
             limits.check()
+            advice = _advice(request, data, study, executor, view, is_new=not trials)
+        scheduler = _scheduler(request, study, trials, advice, left, len(data.indices("train")))
         for remark in remarks_on_reuse(space, list(request.recipes.values())):
             view.say(remark)
         tracking = _tracking(request, data, study)
@@ -205,7 +229,7 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
     programs = executor.submit("compiled").result()
     executor.close()
     store_bytes = sum(store.sizes().values())
-    outcome = _close(tracking, scheduler, results, stopped, started, programs, store_bytes)
+    outcome = _close(tracking, scheduler, results, stopped, started, programs, store_bytes, advice)
     found = {trial.number: tracking.run_id(trial.key) for trial in scheduler.trials if trial.run_id is None}
     study.note_late_runs({number: run_id for number, run_id in found.items() if run_id is not None})
     return outcome
@@ -219,22 +243,45 @@ def _still_wanted(scheduler: Scheduler, metric: str) -> list[Trial]:
 
 
 @contextmanager
-def _undone_unless_legal(request: Request, scheduler: Scheduler) -> Iterator[None]:
+def _undone_unless_legal(request: Request, trials: list[Trial]) -> Iterator[None]:
     """Forget a study without trials where its space turns out to be wrong, so that it can be mended."""
     try:
         yield
     except UserError:
-        if not scheduler.trials:
+        if not trials:
             discard(request)
         raise
 
 
+def _advice(
+    request: Request, data: DataSet, study: StoredStudy, executor: Executor, view: View, is_new: bool
+) -> dict[str, Any] | None:
+    """Give the advice with which the study began, None where there is nothing to choose between.
+
+    It is asked once, before the first trial, and kept with the study: a later start has the same order.
+    """
+    space, known = request.file.space, study.advice()
+    if known is None and is_new and wants_advice(space, data):
+        known = advise(space, data, executor, is_brief=True).to_json()
+        study.note_advice(known)
+        view.advised(known)
+    return known
+
+
 def _scheduler(
-    request: Request, study: StoredStudy, left: Callable[[], float] | None, n_pictures: int
+    request: Request,
+    study: StoredStudy,
+    trials: list[Trial],
+    advice: dict[str, Any] | None,
+    left: Callable[[], float] | None,
+    n_pictures: int,
 ) -> Scheduler:
-    space, most_head = request.file.space, request.most_head_epochs
-    trials, most = study.trials(most_head), space.budget.trials
-    return Scheduler(space, request.recipes, trials, most, most_head, study.uid, left, n_pictures)
+    space, recipes, most_head = request.file.space, request.recipes, request.most_head_epochs
+    if advice is not None:
+        prior = Prior.of(advice)
+        space, recipes = prior.space(space), prior.recipes(recipes)
+    most = space.budget.trials
+    return Scheduler(space, recipes, trials, most, most_head, study.uid, left, n_pictures)
 
 
 def _tracking(request: Request, data: DataSet, study: StoredStudy) -> Tracking:
@@ -264,6 +311,7 @@ def _close(
     started: float,
     programs: int,
     store_bytes: int,
+    advice: dict[str, Any] | None,
 ) -> Outcome:
     totals = Totals.of(scheduler.trials)
     metrics = {"trials": float(len(scheduler.trials)), **totals.figures(), "store_bytes": float(store_bytes)}
@@ -287,4 +335,5 @@ def _close(
         programs,
         totals,
         store_bytes,
+        advice,
     )

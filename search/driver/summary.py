@@ -27,6 +27,7 @@ def summary(request: Request, data: DataSet, outcome: Outcome) -> dict[str, Any]
             **sizes(data),
             "quarantined": [{"path": item.path, "reason": item.reason} for item in data.quarantined],
         },
+        "advice": outcome.advice,
         "trials": {state: states[state] for state in ("complete", "pruned", "failed", "paused", "running")},
         "best": _best(outcome.best, request.file.space.objective.metric) if outcome.best else None,
         "champion": _champion(request, outcome),

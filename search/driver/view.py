@@ -1,6 +1,7 @@
 """View: what a driver tells whoever watches."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from search.config.trial_config import Stage
 from search.scheduler.trial import Trial
@@ -12,6 +13,10 @@ class View(Protocol):
 
     def say(self, sentence: str) -> None:
         """Take a remark that is not about one trial."""
+        ...
+
+    def advised(self, advice: Mapping[str, Any]) -> None:
+        """Learn what the data say, before the first trial; `Advice` as JSON values."""
         ...
 
     def began(self, trial: Trial, resumed: bool) -> None:

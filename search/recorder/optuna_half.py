@@ -156,6 +156,15 @@ class StoredStudy:
         sizes = self._study.user_attrs.get("sizes", {})
         self._study.set_user_attr("sizes", {**sizes, network: asdict(size)})
 
+    def advice(self) -> dict[str, Any] | None:
+        """Give the advice with which the study began, None where there was none."""
+        known: dict[str, Any] | None = self._study.user_attrs.get("advice")
+        return known
+
+    def note_advice(self, advice: Mapping[str, Any]) -> None:
+        """Keep the advice with which the study begins."""
+        self._study.set_user_attr("advice", dict(advice))
+
     def begun_ms(self, key: str) -> int:
         """Give when a run on a fresh seed was first begun, milliseconds since 1970; a new one begins now.
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["arrays", "draws", "features", "checkpoints", "contents"]
+Kind = Literal["arrays", "draws", "features", "checkpoints", "contents", "probes"]
 
-# What may be dropped where the store is full. Lists of unreadable pictures are small and dear.
+# What may be dropped where the store is full. Lists of unreadable pictures and probes are small and dear.
 BOUNDED: tuple[Kind, ...] = ("arrays", "draws", "features", "checkpoints")
 
 

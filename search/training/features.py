@@ -69,10 +69,36 @@ class Features:
         """Give the validation pictures' inputs."""
         return self._of(way, config, Pictures(self._augmentation, images, "validation", 0, 0.0))
 
+    def of_some(self, way: Way, config: TrialConfig, images: ImageSet, positions: np.ndarray) -> np.ndarray:
+        """Give the features of some training pictures as they are, at strength 0.
+
+        Where all are asked for they are stored, since stage 1 takes the same. Of a part nothing more is
+        computed than is asked for, and nothing is stored.
+
+        Args:
+            way: A way with a frozen part.
+            config: A config with `augment` 0.
+            images: The pictures.
+            positions: `(n,) int`, positions within the training split, ascending.
+
+        Returns:
+            `(n, ...) float32`.
+        """
+        pictures = Pictures(self._augmentation, images, "train", 0, 0.0)
+        source: Source | None = None
+        if len(positions) == pictures.n_pictures:
+            source = self._of(way, config, pictures)
+        elif self._store is not None:
+            source = self._store.read("features", self._key(way, config, pictures), _open)
+        if source is None:
+            assert way.frozen is not None, "a way without a frozen part has no features"
+            source = Computed(pictures, len(positions), way.frozen, way.shape, self._precision_of(way))
+        return source.take(positions)
+
     def _of(self, way: Way, config: TrialConfig, pictures: Pictures) -> Source:
         if way.frozen is None:
             return self._drawn(config, pictures)
-        precision: Precision = self._precision if way.name == "head" else "float32"
+        precision = self._precision_of(way)
         if self._store is None:
             return Computed(pictures, pictures.n_pictures, way.frozen, way.shape, precision)
         key = self._key(way, config, pictures)
@@ -83,6 +109,9 @@ class Features:
         computed = Computed(drawn, pictures.n_pictures, way.frozen, way.shape, precision)
         n_validation = len(pictures.images.rows["validation"])
         return self._kept("features", key, computed, way, _n_in_turn(config, pictures.images) + n_validation)
+
+    def _precision_of(self, way: Way) -> Precision:
+        return self._precision if way.name == "head" else "float32"
 
     def _drawn(self, config: TrialConfig, pictures: Pictures) -> Source:
         """Give the pictures of a draw; at strength 0 they are what the decoded array holds."""

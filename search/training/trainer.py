@@ -25,6 +25,7 @@ from search.training.environment import environment
 from search.training.features import Features
 from search.training.keys import Facts, checkpoint_key
 from search.training.own_functions import ingredients
+from search.training.prober import Prober
 from search.training.rows import Rows
 from search.training.segment import Cost, Epoch, Progress, Segment, SegmentResult, Size, stage_ended
 from search.training.stage_training import StageTraining, predict
@@ -166,22 +167,32 @@ class Trainer:
         parameters = network.backbone.count_params() + network.head.n_parameters
         return Size(parameters, 1000 * median(seconds))
 
+    def prober(self, config: TrialConfig) -> Prober:
+        """Give what probes a config's backbone and measures its epochs; no stage is in memory after that."""
+        config = config.model_copy(update={"augment": 0.0})
+        images, weights = self._images(config.image_size), self._weights(config)
+        store = self._store if self._reuse.enabled else None
+        facts, self._live = self._facts(config, images), None
+        return Prober(store, self.workshop, config, images, weights, facts, self._reuse.features)
+
     def _stage(self, segment: Segment) -> _Stage:
         config, images = segment.config, self._images(segment.config.image_size)
+        return _Stage(segment, images, self._facts(config, images), identity_of(config))
+
+    def _facts(self, config: TrialConfig, images: ImageSet) -> Facts:
         weights = self._weights(config)
 
         def network() -> Network:
             return self.workshop.bench(config, weights, len(images.classes)).network
 
-        facts = {
+        return {
             "pictures": images.key,
             **self._backbones.of(config, weights, network),
             "environment": self._environment,
             "features": self._reuse.features,
             "batch_norm": "folded" if self._reuse.fold_batch_norm else "layers",
-            **self._ingredients(segment.config),
+            **self._ingredients(config),
         }
-        return _Stage(segment, images, facts, identity_of(segment.config))
 
     def _ingredients(self, config: TrialConfig) -> Facts:
         """Name what the user's own functions are made of, as they were when they were loaded."""

@@ -16,6 +16,7 @@ from search.model.backbones import backbone
 from search.model.loading import load_keras
 from search.model.weights import find_weights
 from search.store.entries import Store
+from search.training.probe import Probe
 from search.training.segment import Cost, Progress, Segment, SegmentResult, Size
 
 if TYPE_CHECKING:
@@ -79,6 +80,19 @@ class Worker:
     def size(self, config: TrialConfig) -> Size:
         """Measure a network's parameters and its time for one picture."""
         return self._trainer.size(config)
+
+    def probe(self, config: TrialConfig, seed: int) -> Probe:
+        """Probe the codes of a config's backbone.
+
+        Raises:
+            SpaceError: It has none where `codes` says.
+            DataError: There are too few training pictures.
+        """
+        return self._trainer.prober(config).probe(seed)
+
+    def epoch_seconds(self, config: TrialConfig) -> float:
+        """Measure the training of one epoch of a config's stage 2, from some of its steps."""
+        return self._trainer.prober(config).epoch_seconds()
 
     def compiled(self) -> int:
         """Count the training programs made so far."""

@@ -2,6 +2,8 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -13,6 +15,7 @@ from search.config.trial_config import Stage
 from search.scheduler.ranking import best_of
 from search.scheduler.trial import Trial
 from search.training.segment import Epoch
+from search.view.advice import advice_text
 from search.view.lines import duration_text, settings_text
 
 # Rows of the table: what a terminal of 24 lines can show beside the rest.
@@ -59,7 +62,11 @@ class LiveView:
 
     def say(self, sentence: str) -> None:
         """Write a remark above the table."""
-        self._live.console.print(sentence)
+        self._live.console.print(sentence, markup=False, highlight=False)
+
+    def advised(self, advice: Mapping[str, Any]) -> None:
+        """Write what the data say above the table."""
+        self.say(advice_text(advice))
 
     def began(self, trial: Trial, resumed: bool) -> None:
         """Show a trial that begins or goes on."""

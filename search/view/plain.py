@@ -1,10 +1,12 @@
 """PlainView: one line a trial, for pipes and log files."""
 
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 from search.config.trial_config import Stage
 from search.scheduler.trial import Trial
 from search.training.segment import Epoch
+from search.view.advice import advice_text
 from search.view.lines import result_text, settings_text
 
 
@@ -29,6 +31,10 @@ class PlainView:
     def say(self, sentence: str) -> None:
         """Write a remark."""
         print(sentence, file=self._stream, flush=True)
+
+    def advised(self, advice: Mapping[str, Any]) -> None:
+        """Write what the data say."""
+        self.say(advice_text(advice))
 
     def began(self, trial: Trial, resumed: bool) -> None:
         """Write that a trial is taken up again; one that begins is not worth a line."""

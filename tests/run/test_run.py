@@ -60,6 +60,7 @@ def test_the_summary_holds_what_is_promised(done: tuple[Any, dict[str, Any]]) ->
     )
     assert len(data["fingerprint"]) == 64
     assert data["quarantined"] == []
+    assert summary["advice"] is None  # there is one backbone
     best, champion = summary["best"], summary["champion"]
     assert best["params"]["backbone"] == "mobilenet_025"
     assert math.isfinite(best["val_loss"])
