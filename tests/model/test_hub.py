@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -70,7 +71,7 @@ def test_layers_are_unfrozen_by_the_names_that_kerashub_gives(checkpoint: Path) 
         unfrozen_layers(model, "re:layer4")
 
 
-def preset_of(folder: Path) -> tuple[Path, keras.Model]:
+def preset_of(folder: Path) -> tuple[Path, Callable[[np.ndarray], keras.KerasTensor]]:
     """A preset with another way of mapping pictures, saved by KerasHub under the name of a real one."""
     core = keras_hub.models.ResNetBackbone(
         stackwise_num_filters=[64, 64],
@@ -86,7 +87,7 @@ def preset_of(folder: Path) -> tuple[Path, keras.Model]:
         image_size=(64, 64), scale=[0.01, 0.02, 0.03], offset=[-1.0, 0.0, 1.0]
     )
     converter.save_to_preset(str(place))
-    return place, keras.Sequential([converter, core])
+    return place, lambda pictures: core(converter(pictures))
 
 
 def test_a_preset_gives_what_kerashub_gives_with_its_own_preprocessing(tmp_path: Path) -> None:

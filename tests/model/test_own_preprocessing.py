@@ -11,6 +11,7 @@ import pytest
 from search.config.trial_config import TrialConfig
 from search.errors import SpaceError
 from search.model.backbones import backbone
+from search.model.head import HeadPlan
 from search.model.network import Network
 from search.model.own_preprocessing import own_preprocessing
 from search.model.weights import SHAPES_FILE
@@ -36,9 +37,9 @@ def test_it_replaces_the_backbones_own_and_the_exported_model_holds_it(tmp_path:
         return keras.ops.flip(pictures, axis=-1) / 255.0 - 0.5
 
     row = backbone("mobilenet_025")
-    network = Network(row, 32, SHAPES_FILE, 2, own_preprocess=own(halves))
+    network = Network(row, 32, SHAPES_FILE, HeadPlan(2), own_preprocess=own(halves))
     network.reset(0)
-    as_it_is = Network(row, 32, SHAPES_FILE, 2)
+    as_it_is = Network(row, 32, SHAPES_FILE, HeadPlan(2))
     as_it_is.reset(0)
     prepared = PICTURES[..., ::-1] / np.float32(255.0) - np.float32(0.5)
     codes = network.backbone(prepared).numpy().mean(axis=(1, 2))
