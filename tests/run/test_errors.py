@@ -51,7 +51,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
         "runs one trial; leave --trials",
     ),
     "a recipe that is contradicted": (
-        ["--recipe", "feature_extraction", "--set", "fixed.head.epochs=2"],
+        ["--recipe", "feature_extraction", "--set", "free.head.epochs={int: [1, 3]}"],
         "--set contradicts its head.epochs=10; leave that out",
     ),
     "a study that is to be registered": (["--register"], "always registered"),

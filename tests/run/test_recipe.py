@@ -18,7 +18,11 @@ def test_a_recipe_alone_gives_the_trial_that_a_study_has_as_its_baseline(command
     recipe = str(command.space.with_name("short.yaml"))
     summary = alone.summary("--recipe", recipe)
     (trial,) = trials_of(alone.home, "short")
-    assert table_of(alone.home, "short") == table_of(command.home)
+    # all is the same but that nothing was free, and that stage 2 begins at another step
+    ((number, state, params, value, steps, config),) = table_of(alone.home, "short")
+    ((_, _, _, *expected),) = table_of(command.home)
+    assert (number, state, params) == (0, "COMPLETE", {})
+    assert [value, set(steps.values()), config] == [expected[0], set(expected[1].values()), expected[2]]
     assert trial.user_attrs["recipe"] == "short"
     assert summary["study"] == "short"
     assert (summary["champion"]["version"], summary["champion"]["alias"]) == (None, None)
@@ -48,3 +52,14 @@ def test_a_command_that_names_nothing_is_told_so() -> None:
     done = subprocess.run([sys.executable, "-m", "search.run"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "error: Nothing says what to run; give --study NAME, or --recipe NAME.\n"
+
+
+@pytest.mark.slow
+def test_what_set_fixes_goes_before_what_a_recipe_alone_says(command: Command) -> None:
+    recipe = str(command.space.with_name("short.yaml"))
+    summary = command.summary("--recipe", recipe, "--set", "fixed.tune.epochs=1")
+    settings = summary["best"]["params"]
+    assert (settings["tune.epochs"], settings["head.epochs"]) == (1, 2)
+    stages = [(stage["stage"], stage["epoch"]) for stage in summary["best"]["stages"]]
+    assert stages[0] == ("head", 0)
+    assert stages[-1] == ("tune", 1)
