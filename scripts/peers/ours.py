@@ -23,5 +23,7 @@ def command(setting: Setting, changes: tuple[str, ...]) -> list[str]:
 def epochs(home: Path, started: float) -> list[tuple[float, float]]:
     """Read seconds and validation loss of every epoch, of search and finalists, in the order of time."""
     with sqlite3.connect(f"file:{home / 'mlflow.db'}?mode=ro", uri=True) as database:
-        rows = database.execute("select timestamp, value from metrics where key = 'val_loss'").fetchall()
+        # step 0 is before training
+        wanted = "select timestamp, value from metrics where key = 'val_loss' and step > 0"
+        rows = database.execute(wanted).fetchall()
     return sorted((time_ms / 1000 - started, value) for time_ms, value in rows)

@@ -1,8 +1,8 @@
 """The table of named data sets: where each can be downloaded, and what is known of it.
 
-Addresses, sizes and digests are those of TensorFlow Datasets and of TensorFlow's and Keras' tutorials, but for
-the digest of `cats_dogs_full`, which other people's download code names. Where a digest is not known, the size,
-the structure and the checksums inside a zip file are checked alone.
+Addresses, sizes and digests are those of TensorFlow Datasets and of TensorFlow's and Keras' tutorials, but
+for the digest of `cats_dogs_full`, which other people's download code names. Where a digest is not known, the
+size, the structure and the checksums inside a zip file are checked alone.
 """
 
 from collections.abc import Mapping

@@ -8,7 +8,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
-from search.config.trial_config import FLIP_ROTATION, TrialConfig
+from search.config.trial_config import TrialConfig
 from search.data.own_augmentor import OwnAugmentor
 from search.digests import digest_of_file
 from search.user_function import UserFunction, user_function
@@ -35,20 +35,17 @@ def why_not_reused(config: TrialConfig) -> str | None:
 
 
 def ingredients(config: TrialConfig) -> dict[str, Any]:
-    """Name all that decides what the functions give that a trial calls, by setting; built-in ones by name.
+    """Name all that decides what the functions give that a trial calls, by setting.
 
     That is the source, and of what its module imports the versions of packages and the digests of files.
 
     Raises:
         SpaceError: A function that it calls does not exist.
     """
-    found: dict[str, Any] = {
+    return {
         key: {"name": function.name, "source": function.digest, "imports": _imports(function)}
         for key, function in _called(config)
     }
-    if config.augmentor == FLIP_ROTATION and config.augment > 0:
-        found["augmentor"] = FLIP_ROTATION
-    return found
 
 
 def _called(config: TrialConfig) -> Iterator[tuple[str, UserFunction]]:

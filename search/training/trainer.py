@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from search.config.sections import Reuse
-from search.config.trial_config import Stage, TrialConfig
+from search.config.trial_config import FLIP_ROTATION, Stage, TrialConfig
 from search.data.image_set import ImageSet
 from search.data.own_augmentor import OwnAugmentor
 from search.errors import TrialError
@@ -195,10 +195,12 @@ class Trainer:
         }
 
     def _ingredients(self, config: TrialConfig) -> Facts:
-        """Name what the user's own functions are made of, as they were when they were loaded."""
+        """Name the user's own functions, with what they were made of when loaded, and other draws."""
         called = (config.backbone, config.augmentor, config.preprocess, config.augment > 0)
         if called not in self._own:
-            self._own[called] = ingredients(config)
+            drawn = config.augmentor == FLIP_ROTATION and config.augment > 0
+            other = {"augmentor": FLIP_ROTATION} if drawn else {}
+            self._own[called] = {**other, **ingredients(config)}
         return self._own[called]
 
     def _bench(self, stage: _Stage) -> Bench:

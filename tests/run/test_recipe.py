@@ -10,6 +10,10 @@ from command import Command
 from mlflow import MlflowClient
 from reading import table_of, trials_of
 
+from search.config.read import Recipe, shipped_recipes
+from search.model.backbones import BACKBONES
+from search.run import main
+
 
 @pytest.mark.slow
 def test_a_recipe_alone_gives_the_trial_that_a_study_has_as_its_baseline(command: Command) -> None:
@@ -63,3 +67,20 @@ def test_what_set_fixes_goes_before_what_a_recipe_alone_says(command: Command) -
     stages = [(stage["stage"], stage["epoch"]) for stage in summary["best"]["stages"]]
     assert stages[0] == ("head", 0)
     assert stages[-1] == ("tune", 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", shipped_recipes(BACKBONES), ids=lambda recipe: recipe.name)
+def test_every_shipped_recipe_runs_by_its_name(
+    recipe: Recipe, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ["image_size=32", "weights=none", "head.epochs=1", "tune.epochs=1"]
+    changes += [] if "backbone" in recipe.settings else ["backbone=mobilenet_025"]
+    words = [word for change in changes for word in ("--set", f"fixed.{change}")]
+    place = ["--data", str(command.data), "--home", str(command.home)]
+    assert main(["--recipe", recipe.name, "--json", *place, *words]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["best"]["recipe"] == recipe.name
+    assert found["trials"]["complete"] == 1
+    stages = [stage["stage"] for stage in found["best"]["stages"]]
+    assert stages == ["head", "head", *(["tune"] if recipe.settings.get("unfreeze") else [])]
