@@ -94,11 +94,11 @@ def read_space(
         mistakes += _cross_checks(space, document, tell, backbones)
         mistakes += _wrong_starts(space, tell, assigned_settings(assigned))
         mistakes += _read_recipes(space, tell, backbones, recipes)
+        if recipe_alone:
+            recipes = [_changed(recipe, space, assigned) for recipe in recipes]
         mistakes += _not_together(space, recipes, tell) if not mistakes else []
     if mistakes or space is None:
         raise SpaceError(*dict.fromkeys(mistakes))
-    if recipe_alone:
-        recipes = [_changed(recipe, space, assigned) for recipe in recipes]
     file = _without_contradicted(space, tuple(recipes), assigned, path)
     if recipe_alone and not file.left_out:
         return replace(file, space=space.only(space.config_of_recipe(recipes[0].settings)))

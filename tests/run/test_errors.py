@@ -54,6 +54,10 @@ MISTAKES: dict[str, tuple[Any, str]] = {
         ["--recipe", "feature_extraction", "--set", "free.head.epochs={int: [1, 3]}"],
         "--set contradicts its head.epochs=10; leave that out",
     ),
+    "a recipe whose settings do not go together": (
+        ["--recipe", "linear_on_codes", "--set", "fixed.head.hidden=64"],
+        "recipe linear_on_codes: classifier logistic is fitted to the codes",
+    ),
     "a study that is to be registered": (["--register"], "always registered"),
     "an impossible range": (["--set", "free.dropout={float: [0.5, 0.1]}"], "low < high"),
 }
