@@ -21,6 +21,7 @@ import yaml
 from search.data.sources import SAMPLE
 from search.driver.request import Options, Request, check, locate, with_weights
 from search.errors import TrackingError
+from search.executor.devices import Workers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,7 @@ def run(
     storage: str | None = None,
     tracking_uri: str | None = None,
     fresh: bool = False,
+    workers: Workers = "inline",
     out: TextIO | None = None,
 ) -> Found:
     """Run a study, or go on with it, as `python -m search.run` does.
@@ -100,6 +102,9 @@ def run(
         storage: Optuna's database; by default one in the home.
         tracking_uri: MLflow's database or server; by default a database in the home.
         fresh: Whether a study of this name is discarded first.
+        workers: How many processes train, or `auto`: one a GPU, else one. Each of them imports the script
+            that asks for them, so what that does must stand below `if __name__ == "__main__":`. `inline`
+            trains in this process.
         out: Where progress is told; by default standard output.
 
     Raises:
@@ -122,6 +127,7 @@ def run(
         tracking=tracking_uri,
         command=_command(str(study), place, home, assignments),
         fresh=fresh,
+        workers=workers,
     )
     return _run(check(options), out or sys.stdout)
 
@@ -129,16 +135,19 @@ def run(
 def _run(request: Request, out: TextIO) -> Found:
     from search.driver.study import check_stored, discard, held, run_study
     from search.driver.summary import summary
+    from search.executor.opening import opened
     from search.view.plain import PlainView
 
-    with held(request):
+    options = request.options
+    with held(request), opened(options.workers, options.gpus, options.gpu_share) as executor:
         is_begun = check_stored(request)
         request = with_weights(locate(request, os.environ, progress=None))
         data = _read(request, out)
         if request.options.fresh and is_begun:
             discard(request)
         most = request.file.space.budget.trials
-        outcome = run_study(request, data, lambda trials, deadline: PlainView(out, most), threading.Event())
+        watched = PlainView(out, most)
+        outcome = run_study(request, data, lambda trials, deadline: watched, threading.Event(), executor)
     return Found(summary(request, data, outcome), request.options.tracking_uri)
 
 

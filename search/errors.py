@@ -6,8 +6,10 @@
     │   ├── DataError        the pictures cannot be used as they are
     │   ├── WeightsError     a backbone's weights cannot be had
     │   ├── StudyError       the study that exists is another one, or cannot be opened
-    │   └── TrackingError    the tracking server or the registry refused
-    └── TrialError           this trial is lost, the study goes on
+    │   ├── TrackingError    the tracking server or the registry refused
+    │   └── MachineError     this machine cannot do what is asked of it
+    ├── TrialError           this trial is lost, the study goes on
+    └── WorkerLost           a worker died of a call, which another one may do
 
 Anything else that comes out of the package is a bug and ends the run with its traceback.
 """
@@ -28,6 +30,10 @@ class UserError(SearchError):
         super().__init__("\n".join(sentences))
         self.sentences = sentences
 
+    def __reduce__(self) -> "tuple[type[UserError], tuple[str, ...]]":
+        """Let it be sent to another process."""
+        return type(self), self.sentences
+
 
 class SpaceError(UserError):
     """A space file, recipe or `--set` says what cannot be."""
@@ -47,6 +53,14 @@ class StudyError(UserError):
 
 class TrackingError(UserError):
     """The tracking server or the model registry refused what it was asked."""
+
+
+class MachineError(UserError):
+    """This machine has no such GPU, or what runs on it dies."""
+
+
+class WorkerLost(SearchError):
+    """A worker died of a call, or was ended in it; the message says how."""
 
 
 class TrialError(SearchError):

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -18,13 +18,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 from search.config.read import shipped_recipes
 from search.driver.request import Options, Request, check, with_weights
 from search.errors import SpaceError, UserError
+from search.executor.devices import share_of, workers_of
 from search.session import INTERRUPTED, answered, located, options_of, parser_for, read_pictures
 
 if TYPE_CHECKING:
     from search.data.table import DataSet
+    from search.executor.executor import Executor
     from search.scheduler.trial import Trial
 
 NOTHING_FOUND = 1
+# EX_TEMPFAIL of sysexits.h, which schedulers can be told to start again
+TO_BE_CONTINUED = 75
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when a champion was found, 1 when no trial came to an end or nothing was discarded, 2 for a mistake
-        of the user's, 130 after Ctrl-C.
+        of the user's, 75 after SIGTERM where the same command goes on, 130 after Ctrl-C.
     """
     asked = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(asked)
@@ -70,6 +74,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--tracking-uri", metavar="URI", help="MLflow's database or server; by default mlflow.db"
+    )
+    parser.add_argument(
+        "--workers",
+        default="auto",
+        metavar="N|auto|inline",
+        help="processes that train; auto: one a GPU, else one; inline: none but this one, to debug",
+    )
+    parser.add_argument("--gpus", metavar="0,1", help="the GPUs to take, by number; by default all")
+    parser.add_argument(
+        "--gpu-share",
+        default="1",
+        metavar="0.5",
+        help="what a worker takes of a GPU: 0.5 is two workers a GPU",
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="check all, show space, data, time and disk; train nothing"
@@ -133,6 +150,9 @@ def _options(asked: argparse.Namespace, command: str) -> Options:
         fresh=asked.fresh,
         recipe=asked.recipe,
         register=asked.register or asked.recipe is None,
+        workers=workers_of(asked.workers),
+        gpus=None if asked.gpus is None else tuple(name.strip() for name in asked.gpus.split(",")),
+        gpu_share=share_of(asked.gpu_share),
     )
 
 
@@ -146,7 +166,9 @@ def _run(asked: argparse.Namespace, command: str) -> int:
     from search.driver.study import check_stored, held
     from search.view.counts import counts_text
 
-    with held(request):
+    trains = not (asked.dry_run or asked.show_augment)
+    # workers load Keras while the pictures are read
+    with held(request), _opened(request.options, trains) as executor:
         is_begun = check_stored(request)
         request = located(request, out)
         data = read_pictures(request, out)
@@ -158,7 +180,13 @@ def _run(asked: argparse.Namespace, command: str) -> int:
         request = with_weights(request)
         if asked.fresh and is_begun and not _discard(request, out):
             return NOTHING_FOUND
-        return _search(request, data, asked.json, out)
+        return _search(request, data, asked.json, out, executor)
+
+
+def _opened(options: Options, trains: bool) -> "AbstractContextManager[Executor]":
+    from search.executor.opening import opened
+
+    return opened(options.workers if trains else "inline", options.gpus, options.gpu_share)
 
 
 def _show_augment(request: Request, data: "DataSet", path: Path, out: TextIO) -> int:
@@ -184,13 +212,13 @@ def _dry_run(request: Request, data: "DataSet", out: TextIO) -> int:
     return 0
 
 
-def _search(request: Request, data: "DataSet", as_json: bool, out: TextIO) -> int:
+def _search(request: Request, data: "DataSet", as_json: bool, out: TextIO, executor: "Executor") -> int:
     from search.driver.study import run_study
     from search.driver.summary import summary, summary_text
 
     stop = threading.Event()
-    with _interruptible(stop, out):
-        outcome = run_study(request, data, _view_opener(request, out), stop)
+    with _interruptible(stop) as heard:
+        outcome = run_study(request, data, _view_opener(request, out), stop, executor)
     found = summary(request, data, outcome)
     if as_json:
         print(json.dumps(found, ensure_ascii=False), flush=True)
@@ -198,7 +226,7 @@ def _search(request: Request, data: "DataSet", as_json: bool, out: TextIO) -> in
         print(summary_text(request, found))
     if outcome.stopped:
         print(f"stopped; go on with: {request.options.command}", file=sys.stderr)
-        return INTERRUPTED
+        return TO_BE_CONTINUED if signal.SIGTERM in heard else INTERRUPTED
     return 0 if found["best"] else NOTHING_FOUND
 
 
@@ -222,20 +250,28 @@ def _view_opener(request: Request, out: TextIO) -> Callable[["list[Trial]", floa
 
 
 @contextmanager
-def _interruptible(stop: threading.Event, out: TextIO) -> Iterator[None]:
-    """Let the first Ctrl-C finish the running epoch, and the second end at once."""
+def _interruptible(stop: threading.Event) -> Iterator[set[int]]:
+    """Let the first Ctrl-C, or SIGTERM, finish the running epochs, and the second Ctrl-C end at once.
+
+    Yields:
+        The signals that came.
+    """
+    heard = set[int]()
 
     def interrupted(number: int, frame: object) -> None:
-        if stop.is_set():
+        if number == signal.SIGINT and stop.is_set():
             raise KeyboardInterrupt
+        if not stop.is_set():
+            print("stopping after what is running; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+        heard.add(number)
         stop.set()
-        print("stopping after what is running; Ctrl-C again stops at once", file=sys.stderr, flush=True)
 
-    before = signal.signal(signal.SIGINT, interrupted)
+    before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield heard
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _discard(request: Request, out: TextIO) -> bool:

@@ -19,10 +19,12 @@ from search.driver.driver import Driver
 from search.driver.kept import Kept
 from search.driver.limits import Limits
 from search.errors import SpaceError, TrialError
+from search.executor.executor import SlotProgress
 from search.scheduler import asking
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import Proposal, Trial
 from search.training.segment import Epoch, Segment, SegmentResult, Size, better
+from search.training.worker import WorkerPlan
 
 # Makes the sampler that proposes a trial from the space, the trial's number and the number of the attempt.
 MakeSampler = Callable[[Space, int, int], BaseSampler]
@@ -104,7 +106,7 @@ class _TableExecutor:
     def __init__(self, curves: Curves, clock: Clock, most_s: float, stop: threading.Event) -> None:
         self._curves, self._clock, self._most_s, self._stop = curves, clock, most_s, stop
 
-    def submit(self, task: str, *arguments: Any) -> Future[Any]:
+    def submit(self, task: str, *arguments: Any, slot: int = 0) -> Future[Any]:
         assert task == "run", "a driver only has segments run"
         future: Future[Any] = Future()
         try:
@@ -114,6 +116,12 @@ class _TableExecutor:
         if self._clock.now_s >= self._most_s:
             self._stop.set()
         return future
+
+    def begin(self, plan: WorkerPlan, progress: SlotProgress) -> None:
+        """The curves are all there is to know."""
+
+    def end(self, slot: int) -> None:
+        """Nothing runs when this is called."""
 
     def close(self) -> None:
         """There is nothing to end."""
@@ -126,7 +134,7 @@ class _TableExecutor:
             if is_new:
                 ran.add(number)
             epochs.append(Epoch(segment.stage, number, self._curves.metrics(part), seconds, 0.0, 0))
-        return SegmentResult(tuple(epochs), frozenset(ran), "")
+        return SegmentResult(tuple(epochs), frozenset(ran), checkpoint="", programs=0)
 
 
 class _Notes:
@@ -150,6 +158,9 @@ class _Notes:
         if better(metric, value, self.incumbents[-1].value if self.incumbents else None):
             n_head, n_tune = (len(trial.epochs[stage]) for stage in STAGES)
             self.incumbents.append(Incumbent(self._clock.now_s, value, trial.config, n_head, n_tune))
+
+    def retried(self, trial: Trial, note: str) -> None:
+        pass
 
     def pause(self, trial: Trial) -> None:
         pass
@@ -202,7 +213,10 @@ class _Nobody:
     def began(self, trial: Trial, resumed: bool) -> None:
         pass
 
-    def progress(self, stage: Stage, epoch: int, share: float) -> None:
+    def assigned(self, slot: int, trial: Trial) -> None:
+        pass
+
+    def progress(self, slot: int, stage: Stage, epoch: int, share: float) -> None:
         pass
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:

@@ -13,7 +13,8 @@ from search.data.threads import Progress
 from search.driver.case import Case, case_of, is_small
 from search.driver.request import Request
 from search.errors import SpaceError
-from search.executor.executor import Executor, InlineExecutor
+from search.executor.executor import Executor, ask
+from search.executor.inline import inline
 from search.seeds import seed_for
 from search.training.probe import Probe
 from search.training.worker import WorkerPlan
@@ -76,10 +77,7 @@ def advice_for(request: Request, data: DataSet, progress: Progress | None = None
     """
     space, options = request.file.space, request.options
     plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
-    executor = InlineExecutor(plan, lambda stage, epoch, share: None)
-    found = advise(space, data, executor, is_brief=False, progress=progress)
-    executor.close()
-    return found
+    return advise(space, data, inline(plan), is_brief=False, progress=progress)
 
 
 def advise(
@@ -139,7 +137,7 @@ class _Prober:
         return list(found.values())
 
     def _ask(self, task: str, *arguments: Any) -> Any:
-        found = self._executor.submit(task, *arguments).result()
+        found = ask(self._executor, task, *arguments)
         self._done += 1
         if self._progress is not None:
             self._progress(self._done, self._n_steps)

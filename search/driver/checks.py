@@ -6,7 +6,7 @@ from itertools import product
 from search.config.space import Space
 from search.config.trial_config import STAGES, TrialConfig
 from search.driver.own_functions import own_points
-from search.executor.executor import Executor
+from search.executor.executor import Executor, ask
 from search.model.backbones import BACKBONES
 
 # Settings of whose values not all need fit a network, beside functions of the user's own
@@ -23,7 +23,7 @@ def check_networks(space: Space, recipes: Sequence[TrialConfig], executor: Execu
     """
     for config in [*_at_ends(space), *recipes]:
         if _is_open(config):
-            executor.submit("check", config, space.objective.metric).result()
+            ask(executor, "check", config, space.objective.metric)
 
 
 def _is_open(config: TrialConfig) -> bool:

@@ -1,21 +1,37 @@
 """Driver: the loop. It asks for a segment, has it done, records what came out, and decides."""
 
 import threading
+import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from search.driver.kept import Kept
 from search.driver.limits import Limits
 from search.driver.records import Records
+from search.driver.slots import Slots
 from search.driver.view import View
-from search.errors import TrialError
+from search.errors import TrialError, WorkerLost
 from search.executor.executor import Executor
 from search.scheduler.judge import Verdict
 from search.scheduler.race import Race
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import State, Trial
-from search.training.segment import SegmentResult
+from search.training.segment import Segment, SegmentResult
+
+# How often a segment is tried in all on which workers die.
+_MOST_TRIES = 2
+
+
+@dataclass
+class _Running:
+    """A segment that a slot works on."""
+
+    trial: Trial
+    segment: Segment
+    slot: int
+    since: float = field(default_factory=time.monotonic)
+    is_overdue: bool = False
 
 
 class Driver:
@@ -32,6 +48,8 @@ class Driver:
         stop: Set from outside; the running segments are finished and stored, and no other starts.
         limits: Says whether a point may be trained.
         kept: Pins the checkpoints of trials that may go on.
+        trial_timeout_s: How long one segment may take; None for no limit. What a trial's segments take
+            together is the scheduler's to judge.
     """
 
     def __init__(
@@ -44,12 +62,16 @@ class Driver:
         stop: threading.Event,
         limits: Limits,
         kept: Kept,
+        trial_timeout_s: float | None = None,
     ) -> None:
         self._scheduler, self._executor, self._recorder, self._view = scheduler, executor, recorder, view
         self._metric, self._stop, self._limits = metric, stop, limits
-        self._kept = kept
+        self._kept, self._trial_timeout_s = kept, trial_timeout_s
         self._waiting: deque[Trial] = deque()
-        self._busy: dict[Future[SegmentResult], Trial] = {}
+        self._slots = Slots(executor.slots)
+        self._busy: dict[Future[SegmentResult], _Running] = {}
+        # by trial: how often workers died of the segment that it waits for
+        self._deaths: dict[int | str, int] = {}
 
     def run(self) -> None:
         """Run the study. Trials of a dead driver are taken up again or closed first."""
@@ -68,20 +90,43 @@ class Driver:
             self._fill_slots()
             if not self._busy:
                 break
-            done, _ = wait(self._busy, return_when=FIRST_COMPLETED)
+            done, _ = wait(self._busy, timeout=self._seconds_to_wait(), return_when=FIRST_COMPLETED)
             for future in done:
-                self._take(self._busy.pop(future), future)
+                running = self._busy.pop(future)
+                self._slots.give_back(running.slot)
+                self._take(running, future)
+            self._end_overdue()
 
     def _fill_slots(self) -> None:
-        while len(self._busy) < self._executor.slots and not self._closing():
+        while self._slots.any_free and not self._closing():
             if not self._waiting and not self._take_up():
                 return
-            if not self._waiting:
-                continue
-            trial = self._waiting.popleft()
-            segment = self._scheduler.next_segment(trial)
-            assert segment is not None, "a trial that waits has something to do"
-            self._busy[self._executor.submit("run", segment)] = trial
+            if self._waiting:
+                self._start(self._waiting.popleft())
+
+    def _start(self, trial: Trial) -> None:
+        segment = self._scheduler.next_segment(trial)
+        assert segment is not None, "a trial that waits has something to do"
+        slot = self._slots.take(trial)
+        self._view.assigned(slot, trial)
+        running = _Running(trial, segment, slot)
+        self._busy[self._executor.submit("run", segment, slot=slot)] = running
+
+    def _seconds_to_wait(self) -> float | None:
+        """Say when the next segment is overdue; None where none will be."""
+        if self._trial_timeout_s is None:
+            return None
+        began = [running.since for running in self._busy.values() if not running.is_overdue]
+        return max(0.0, min(began) + self._trial_timeout_s - time.monotonic()) if began else None
+
+    def _end_overdue(self) -> None:
+        """End segments that alone take longer than a trial may: they hang."""
+        now = time.monotonic()
+        for future, running in self._busy.items():
+            is_late = self._trial_timeout_s is not None and now - running.since >= self._trial_timeout_s
+            if is_late and not future.done() and not running.is_overdue:
+                running.is_overdue = True
+                self._executor.end(running.slot)
 
     def _closing(self) -> bool:
         return self._stop.is_set() or self._scheduler.is_spent()
@@ -109,18 +154,24 @@ class Driver:
         else:
             self._waiting.append(trial)
 
-    def _take(self, trial: Trial, future: Future[SegmentResult]) -> None:
+    def _take(self, running: _Running, future: Future[SegmentResult]) -> None:
+        trial = running.trial
         try:
             result = future.result()
         except TrialError as error:
             self._end(trial, "failed", str(error))
             return
+        except WorkerLost as error:
+            self._slots.forget(running.slot)
+            self._try_again(running, str(error))
+            return
+        self._deaths.pop(trial.key, None)
         self._kept.hold(trial, result.checkpoint)
-        trial.files = result.files
+        trial.files, trial.programs = result.files, trial.programs + result.programs
         for epoch in result.epochs:
             verdict = self._scheduler.observe(trial, epoch)
             steps = self._scheduler.steps(trial, epoch)
-            trial.count(epoch, ran=epoch.epoch in result.ran)
+            trial.count(epoch, epoch.epoch in result.ran or epoch.asker == running.segment.asker)
             self._recorder.epoch(trial, epoch, steps, self._metric)
             self._view.epoch(trial, epoch)
             if verdict is not None:
@@ -130,6 +181,23 @@ class Driver:
             self._end(trial, "complete", None)
         else:
             self._waiting.appendleft(trial)
+
+    def _try_again(self, running: _Running, reason: str) -> None:
+        """Have the segment of a worker that died run again, unless it hung or others died of it before."""
+        trial, segment = running.trial, running.segment
+        where = f"{segment.stage} epoch {segment.until}"
+        if running.is_overdue:
+            limit = f"at most {self._trial_timeout_s:.0f} s"
+            self._end(trial, "pruned", f"budget.trial_timeout: {where} did not end, {limit}")
+            return
+        deaths = self._deaths[trial.key] = self._deaths.get(trial.key, 0) + 1
+        if deaths == _MOST_TRIES:
+            self._end(trial, "failed", f"{deaths} workers died in {where}; the last: {reason}")
+            return
+        note = f"{where}: {reason}"
+        self._recorder.retried(trial, note)
+        self._view.say(f"trial {trial.number} runs again at {note}")
+        self._waiting.appendleft(trial)
 
     def _obey(self, trial: Trial, verdict: Verdict) -> None:
         if verdict.state == "pruned":

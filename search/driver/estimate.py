@@ -10,7 +10,8 @@ from search.config.trial_config import TrialConfig
 from search.data.table import DataSet
 from search.driver.limits import Limits, measured_by
 from search.driver.request import Request
-from search.executor.executor import InlineExecutor
+from search.executor.executor import ask
+from search.executor.inline import inline
 from search.training.segment import Cost
 from search.training.worker import WorkerPlan
 
@@ -56,11 +57,10 @@ def estimate(request: Request, data: DataSet) -> Estimate:
     """
     space, options = request.file.space, request.options
     plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
-    executor = InlineExecutor(plan, lambda stage, epoch, share: None)
+    executor = inline(plan)
     Limits(space, {}, measured_by(executor), note=lambda network, size: None).check()
     configs = {name: _typical(space, name) for name in space.backbones}
-    costs = {name: executor.submit("cost", config).result() for name, config in configs.items()}
-    executor.close()
+    costs = {name: ask(executor, "cost", config) for name, config in configs.items()}
     trials, recipes = space.budget.trials, list(request.recipes.values())
     a_trial = mean(_trial_seconds(configs[name], costs[name], data) for name in space.backbones)
     seconds = a_trial

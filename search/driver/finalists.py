@@ -47,7 +47,8 @@ def race_finalists(
         return None
     view.say(f"finalists on fresh seeds: trials {', '.join(str(trial.number) for trial in few)}")
     race = Race(scheduler, few, space.finalists.seeds, metric, seconds_left)
-    Driver(race, executor, recorder, view, metric, stop, limits, kept).run()
+    trial_timeout_s = space.budget.trial_timeout_s
+    Driver(race, executor, recorder, view, metric, stop, limits, kept, trial_timeout_s).run()
     _end_open_runs(race, recorder, view, "the study was stopped" if stop.is_set() else "time was up", metric)
     result = None if stop.is_set() else race.result()
     if result is not None:

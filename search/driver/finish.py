@@ -15,7 +15,7 @@ from search.digests import digest_of
 from search.driver.request import Request
 from search.driver.view import View
 from search.errors import TrackingError
-from search.executor.executor import Executor
+from search.executor.executor import Executor, ask
 from search.recorder.tracking import Tracking
 from search.registry.card import Baseline, Facts, FreshSeeds, SeedRow, model_card
 from search.registry.scores import Score, is_right, paired_difference, score
@@ -114,7 +114,7 @@ class _Finish:
         from search.training.metrics import probabilities
 
         segment = self._scheduler.last_segment(trial)
-        return probabilities(self._executor.submit("predict", segment, split).result())
+        return probabilities(ask(self._executor, "predict", segment, split))
 
     def _show_test(self, trial: Trial, found: Score) -> None:
         """Put the test figures beside the trial's last epoch, at that epoch's own time."""
@@ -128,7 +128,7 @@ class _Finish:
         epochs = []
         for stage in (stage for stage in trial.config.stages if trial.epochs[stage]):
             segment = self._scheduler.segment_from_start(trial, stage)
-            epochs += self._executor.submit("run", segment).result().epochs
+            epochs += ask(self._executor, "run", segment).epochs
         return epochs
 
     def _keep_artifacts(self, trial: Trial) -> None:
@@ -179,7 +179,7 @@ class _Finish:
         images = self._image_set(trial)
         with tempfile.TemporaryDirectory() as place:
             path = Path(place) / "model.keras"
-            self._executor.submit("export", self._scheduler.last_segment(trial), path).result()
+            ask(self._executor, "export", self._scheduler.last_segment(trial), path)
             candidate = champion.Candidate(
                 name=self._space.study,
                 study=self._space.study,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from search.config.space import Space
 from search.config.trial_config import TrialConfig
 from search.errors import SpaceError
-from search.executor.executor import Executor
+from search.executor.executor import Executor, ask
 from search.training.segment import Size
 
 
@@ -13,7 +13,7 @@ def measured_by(executor: Executor) -> Callable[[TrialConfig], Size]:
     """Have networks measured where the work is done."""
 
     def measure(config: TrialConfig) -> Size:
-        size: Size = executor.submit("size", config).result()
+        size: Size = ask(executor, "size", config)
         return size
 
     return measure

@@ -21,6 +21,10 @@ class Records(Protocol):
         """Note what an epoch gave, and the steps at which it stands."""
         ...
 
+    def retried(self, trial: Trial, note: str) -> None:
+        """Note that a segment of a trial runs again, and why."""
+        ...
+
     def pause(self, trial: Trial) -> None:
         """Note that a trial is paused, and why."""
         ...

@@ -16,6 +16,7 @@ from search.data.sources import SAMPLE, Source, find_source, local_source
 from search.driver.own_functions import load_own_functions
 from search.driver.study_file import StudyFile
 from search.errors import DataError, SpaceError, StudyError, WeightsError
+from search.executor.devices import Workers
 from search.model.backbones import BACKBONES, backbone, check_image_size
 from search.model.loading import load_keras
 from search.model.weights import weights_at_hand
@@ -40,6 +41,9 @@ class Options:
         fresh: Whether the old study is to be discarded, so that it need not agree.
         recipe: The one recipe that is to run, a name in `spaces/recipes/` or a YAML file; None for a search.
         register: Whether the champion is registered.
+        workers: How many processes train, `auto` for one a GPU, or `inline` for the driver's own.
+        gpus: The GPUs to take, None for all.
+        gpu_share: The share of a GPU that a worker takes.
     """
 
     study: str
@@ -53,6 +57,9 @@ class Options:
     fresh: bool = False
     recipe: str | None = None
     register: bool = True
+    workers: Workers = "auto"
+    gpus: tuple[str, ...] | None = None
+    gpu_share: float = 1.0
 
     @property
     def storage_url(self) -> str:

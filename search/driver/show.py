@@ -7,7 +7,8 @@ from search.data.table import DataSet
 from search.driver.own_functions import own_points
 from search.driver.request import Request
 from search.errors import UserError
-from search.executor.executor import InlineExecutor
+from search.executor.executor import ask
+from search.executor.inline import inline
 from search.recorder.figures import augmentation_sheet
 from search.training.worker import WorkerPlan
 
@@ -26,10 +27,9 @@ def show_augmentation(request: Request, data: DataSet, path: Path) -> Sequence[f
     """
     space, options = request.file.space, request.options
     plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
-    executor = InlineExecutor(plan, lambda stage, epoch, share: None)
     config = space.config({"backbone": space.backbones[0], **own_points(space)[0]})
     strengths = STRENGTHS if "augmentor" not in config.own_functions else STRENGTHS[-1:]
-    pictures = executor.submit("augmented", config, strengths, N_DRAWS).result()
+    pictures = ask(inline(plan), "augmented", config, strengths, N_DRAWS)
     try:
         augmentation_sheet(path, pictures, strengths)
     except OSError as error:

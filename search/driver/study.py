@@ -28,7 +28,7 @@ from search.driver.request import Request
 from search.driver.totals import Totals
 from search.driver.view import View
 from search.errors import DataError, StudyError, UserError
-from search.executor.executor import Executor, InlineExecutor
+from search.executor.executor import Executor
 from search.recorder.optuna_half import StoredStudy, check_database, delete_study
 from search.recorder.recorder import Recorder
 from search.recorder.spool import Spool
@@ -41,6 +41,8 @@ from search.training.worker import WorkerPlan
 
 # How long the end of a run waits for MLflow before what is left stays on disk for the next start.
 _LONGEST_FLUSH_S = 30.0
+# Who stops a study may have given notice of half a minute.
+_FLUSH_WHEN_STOPPED_S = 5.0
 
 OpenView = Callable[[list[Trial], float | None], AbstractContextManager[View]]
 
@@ -180,14 +182,17 @@ def discard(request: Request) -> None:
     file.delete()
 
 
-def run_study(request: Request, data: DataSet, open_view: OpenView, stop: threading.Event) -> Outcome:
+def run_study(
+    request: Request, data: DataSet, open_view: OpenView, stop: threading.Event, executor: Executor
+) -> Outcome:
     """Run a study to its end, and choose and register its champion.
 
     Args:
         request: The checked request, with its pictures located.
         data: Its pictures.
         open_view: Makes the view, from the trials that are there already and the deadline.
-        stop: Set from outside to stop after the running epoch.
+        stop: Set from outside to stop after the running epochs.
+        executor: Does the work; it is closed by whoever opened it.
     """
     started = time.monotonic()
     space, options = request.file.space, request.options
@@ -205,7 +210,7 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
         store = Store(plan.store, space.reuse.limit_bytes)
         store.sweep()
         kept = Kept(store, f"{space.study}.{study.uid}")
-        executor = InlineExecutor(plan, view.progress)
+        executor.begin(plan, view.progress)
         limits = Limits(space, study.sizes(), measured_by(executor), study.note_size)
         with _undone_unless_legal(request, trials):
             check_networks(space, list(request.recipes.values()), executor)
@@ -217,8 +222,9 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
         tracking = _tracking(request, data, study)
         tags = {"search.data_fingerprint": data.fingerprint, "search.version": __version__}
         recorder = Recorder(study, tracking, tags)
-        metric = space.objective.metric
-        Driver(scheduler, executor, recorder, view, metric, stop, limits, kept).run()
+        metric, trial_timeout_s = space.objective.metric, space.budget.trial_timeout_s
+        driver = Driver(scheduler, executor, recorder, view, metric, stop, limits, kept, trial_timeout_s)
+        driver.run()
         race = None
         if not stop.is_set():
             race = race_finalists(space, scheduler, executor, recorder, view, left, stop, limits, kept)
@@ -226,10 +232,8 @@ def run_study(request: Request, data: DataSet, open_view: OpenView, stop: thread
         results = None if stopped else finish(request, data, scheduler, executor, tracking, view, race)
         if results is not None:
             kept.keep_only([results.champion.trial, *_still_wanted(scheduler, metric)])
-    programs = executor.submit("compiled").result()
-    executor.close()
     store_bytes = sum(store.sizes().values())
-    outcome = _close(tracking, scheduler, results, stopped, started, programs, store_bytes, advice)
+    outcome = _close(tracking, scheduler, results, stopped, started, store_bytes, advice)
     found = {trial.number: tracking.run_id(trial.key) for trial in scheduler.trials if trial.run_id is None}
     study.note_late_runs({number: run_id for number, run_id in found.items() if run_id is not None})
     return outcome
@@ -309,20 +313,19 @@ def _close(
     results: Results | None,
     stopped: bool,
     started: float,
-    programs: int,
     store_bytes: int,
     advice: dict[str, Any] | None,
 ) -> Outcome:
     totals = Totals.of(scheduler.trials)
+    runs = results.race.runs if results is not None and results.race is not None else ()
     metrics = {"trials": float(len(scheduler.trials)), **totals.figures(), "store_bytes": float(store_bytes)}
-    if results is not None and results.race is not None:
-        of_race = Totals.of(results.race.runs).figures()
-        metrics |= {f"finalists_{name}": value for name, value in of_race.items()}
+    if runs:
+        metrics |= {f"finalists_{name}": value for name, value in Totals.of(runs).figures().items()}
     if results is not None:
         metrics |= {f"champion_{name}": value for name, value in results.champion.figures().items()}
     status = "KILLED" if stopped else "FINISHED" if results else "FAILED"
     tracking.end_study(status, {}, metrics, time.time_ns() // 1_000_000)  # type: ignore[arg-type]
-    waiting = tracking.close(_LONGEST_FLUSH_S)
+    waiting = tracking.close(_FLUSH_WHEN_STOPPED_S if stopped else _LONGEST_FLUSH_S)
     seconds = time.monotonic() - started
     return Outcome(
         scheduler.trials,
@@ -332,7 +335,7 @@ def _close(
         seconds,
         waiting,
         tracking.problems,
-        programs,
+        sum(trial.programs for trial in [*scheduler.trials, *runs]),
         totals,
         store_bytes,
         advice,

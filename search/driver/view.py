@@ -23,8 +23,12 @@ class View(Protocol):
         """Learn that a trial begins or goes on."""
         ...
 
-    def progress(self, stage: Stage, epoch: int, share: float) -> None:
-        """Learn how much of the running epoch is done, in [0, 1]."""
+    def assigned(self, slot: int, trial: Trial) -> None:
+        """Learn which trial a slot works on from now on."""
+        ...
+
+    def progress(self, slot: int, stage: Stage, epoch: int, share: float) -> None:
+        """Learn how much of a slot's running epoch is done, in [0, 1]; called from any thread."""
         ...
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:

@@ -1,45 +1,63 @@
 """Executors: where the driver's work is done. All have the same few methods."""
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from search.training.segment import Progress
-from search.training.worker import Worker, WorkerPlan
+from search.config.trial_config import Stage
+from search.errors import MachineError, WorkerLost
+from search.training.worker import WorkerPlan
+
+# told after each part of an epoch: slot, stage, epoch, share of the epoch done
+SlotProgress = Callable[[int, Stage, int, float], None]
 
 
 class Executor(Protocol):
-    """Slots that each do one call at a time."""
+    """Slots that each do one call at a time; each has a worker, and a new one where that died."""
 
     @property
     def slots(self) -> int:
         """How many calls run at the same time."""
         ...
 
-    def submit(self, task: str, *arguments: Any) -> Future[Any]:
-        """Call a method of `Worker`; what it raises comes out of the future."""
+    def begin(self, plan: WorkerPlan, progress: SlotProgress) -> None:
+        """Tell all workers what they work on; they get ready meanwhile.
+
+        Args:
+            plan: What a worker needs to know.
+            progress: Told how far each is, from a thread of the executor's own.
+        """
+        ...
+
+    def submit(self, task: str, *arguments: Any, slot: int = 0) -> Future[Any]:
+        """Call a method of `Worker` in a slot that is free.
+
+        What it raises comes out of the future; `WorkerLost` where the worker died of it.
+        """
+        ...
+
+    def end(self, slot: int) -> None:
+        """End the call that runs in a slot, with its worker; its future raises `WorkerLost`."""
         ...
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers, at once."""
         ...
 
 
-class InlineExecutor:
-    """One worker in the driver's own process; a call is done when `submit` returns."""
+def ask(executor: Executor, task: str, *arguments: Any) -> Any:
+    """Have one call done, where nothing else runs; if its worker dies of it, once more.
 
-    slots = 1
-
-    def __init__(self, plan: WorkerPlan, progress: Progress) -> None:
-        self._worker = Worker(plan, progress)
-
-    def submit(self, task: str, *arguments: Any) -> Future[Any]:
-        """Call a method of `Worker` now."""
-        future: Future[Any] = Future()
-        try:
-            future.set_result(getattr(self._worker, task)(*arguments))
-        except Exception as error:  # noqa: BLE001 - handed to whoever asks for the result
-            future.set_exception(error)
-        return future
-
-    def close(self) -> None:
-        """There is nothing to end."""
+    Raises:
+        MachineError: The worker died twice.
+    """
+    try:
+        return executor.submit(task, *arguments).result()
+    except WorkerLost:
+        pass
+    try:
+        return executor.submit(task, *arguments).result()
+    except WorkerLost as error:
+        raise MachineError(
+            f"A worker died twice of one call ({task}): {error}; run the command again."
+        ) from error

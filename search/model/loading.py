@@ -2,8 +2,13 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+
+# Where this is set, TensorFlow takes at most so much of a GPU's memory, at once; else what it needs, as it
+# needs it.
+GPU_MEMORY_BYTES = "SEARCH_GPU_MEMORY_BYTES"
 
 
 def load_keras() -> None:
@@ -17,11 +22,43 @@ def load_keras() -> None:
         import keras
 
         if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
+            _set_up_gpus()
 
-            for gpu in tf.config.list_physical_devices("GPU"):
-                # Memory is taken as it is needed, so that others can use the GPU as well.
-                tf.config.experimental.set_memory_growth(gpu, True)
+
+def load_keras_on_processor() -> None:
+    """Load Keras where it is not loaded yet, and leave the GPUs to the processes that train on them."""
+    hidden = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+    with environment({} if "keras" in sys.modules else hidden):
+        load_keras()
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of the environment for a while; processes that are started meanwhile inherit them."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@cache
+def _set_up_gpus() -> None:
+    """Say how much of each GPU TensorFlow takes; that cannot be changed once it computes."""
+    import tensorflow as tf
+
+    most_bytes = os.environ.get(GPU_MEMORY_BYTES)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        if most_bytes is None:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        else:
+            limit = tf.config.LogicalDeviceConfiguration(memory_limit=int(most_bytes) >> 20)
+            tf.config.set_logical_device_configuration(gpu, [limit])
 
 
 @contextmanager

@@ -120,6 +120,10 @@ class StoredStudy:
         facts = {"last_pause": trial.reason, "promotions": list(trial.promotions), "state": "paused"}
         self._set(trial, {**facts_of(trial), **facts})
 
+    def note_retries(self, trial: Trial) -> None:
+        """Note which segments of a trial had to run again, and why."""
+        self._set(trial, {"retries": trial.retries})
+
     def promote(self, trial: Trial) -> None:
         """Note that a paused trial is taken up again.
 

@@ -72,6 +72,13 @@ class Recorder:
             self._tracking.tag_trial(trial.key, {"search.stage": epoch.stage})
         self.close_ended()
 
+    def retried(self, trial: Trial, note: str) -> None:
+        """Record that a segment of a trial runs again: in the same run, with a note of it."""
+        trial.retries.append(note)
+        if trial.proposal.repeats is None:
+            self._study.note_retries(trial)
+        self._tracking.tag_trial(trial.key, {"search.retries": "; ".join(trial.retries)})
+
     def pause(self, trial: Trial) -> None:
         """Record that a trial is paused: its run and its Optuna trial stay open."""
         self._log_files(trial)

@@ -44,6 +44,7 @@ def read_trial(frozen: FrozenTrial, most_head: int, metric: str) -> Trial:
     trial.run_id = attrs.get("mlflow_run_id")
     trial.reported = set(frozen.intermediate_values)
     trial.promotions = list(attrs.get("promotions", ()))
+    trial.retries = list(attrs.get("retries", ()))
     trial.is_open = trial.state == "running"
     if attrs.get("state") == "paused":
         trial.must_replay, trial.closed = True, not trial.is_open

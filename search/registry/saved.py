@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from search.model.loading import load_keras_on_processor
 from search.recorder.client import open_client
 
 
@@ -65,6 +66,7 @@ def load_model(path: Path) -> Any:
         OSError: The file is not there or cannot be read.
         ValueError: It is no Keras file, or holds what safe mode refuses.
     """
+    load_keras_on_processor()
     import keras
 
     return keras.models.load_model(path, compile=False, safe_mode=True)

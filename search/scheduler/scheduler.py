@@ -39,7 +39,7 @@ class Scheduler:
         verdict.state is "paused": `trial.pause(verdict.reason, metric)`
         verdict.state is "pruned": `trial.end("pruned", verdict.reason, metric)` and `scheduler.end(trial)`
 
-    After each epoch `trial.count(epoch, ran)` says whether it was trained or taken from the store, which
+    After each epoch `trial.count(epoch, is_own)` says whether it was trained for it or for another, which
     counts for the budget of epochs; no segment starts once `scheduler.is_spent()`. A trial that is running
     then stays so, and a later start takes it up again.
 
@@ -207,7 +207,8 @@ class Scheduler:
         is_reused = self._space.reuse.enabled and why_not_reused(trial.config) is None
         owner = None if is_reused else f"{self._study_uid}/{origin.number}"
         files = None if are_shared(trial.config.callbacks) else self._files(origin.number, trial)
-        return trial.segment(stage, until, self._metric, self._space.seed, owner, files)
+        asker = f"{self._study_uid}/{trial.key}"
+        return trial.segment(stage, until, self._metric, self._space.seed, asker, owner, files)
 
     def _files(self, number: int, trial: Trial) -> str:
         """Name the folder of a trial's callbacks, which no other trial of any study has."""

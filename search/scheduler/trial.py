@@ -109,6 +109,8 @@ class Trial:
             as another trial.
         must_replay: Whether its epochs hold the objective only, so that they are replayed before it goes on.
         files: The folder of what its callbacks wrote, once it is known; None where they write nothing.
+        retries: Which of its segments had to run again, and why.
+        programs: Training programs that this driver had compiled for it.
     """
 
     number: int
@@ -129,6 +131,8 @@ class Trial:
     closed: bool = False
     must_replay: bool = False
     files: Path | None = None
+    retries: list[str] = field(default_factory=list)
+    programs: int = 0
 
     @property
     def config(self) -> TrialConfig:
@@ -170,16 +174,15 @@ class Trial:
         best = self.best_epoch(metric)
         return None if best is None else best.metrics[metric]
 
-    def count(self, epoch: Epoch, ran: bool) -> None:
+    def count(self, epoch: Epoch, is_own: bool) -> None:
         """Count an epoch as run for this trial or taken from another.
 
         Args:
             epoch: The epoch.
-            ran: Whether it was trained just now. If not, its time tells whether a driver that died had it
-                trained for this trial.
+            is_own: Whether it was trained for this trial, be it by a driver that died.
         """
         self.saved_s += epoch.saved_s
-        if ran or epoch.time_ms >= self.started_ms:
+        if is_own:
             self.epochs_run += 1
             self.spent_s += epoch.seconds
         else:
@@ -252,6 +255,7 @@ class Trial:
         until: int,
         metric: str,
         study_seed: int,
+        asker: str,
         owner: str | None,
         files: str | None = None,
     ) -> Segment:
@@ -265,6 +269,7 @@ class Trial:
             metric=metric,
             study_seed=study_seed,
             replicate=self.proposal.replicate,
+            asker=asker,
             owner=owner,
             files=files,
         )

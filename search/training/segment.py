@@ -24,6 +24,7 @@ class Segment:
         metric: The study's objective, which says what the best weights are.
         study_seed: The study's seed.
         replicate: 0 in the search; fresh seeds have 1 and more.
+        asker: The trial that it is done for, which decides nothing.
         owner: None where stored work of other trials may be taken up; else the trial that alone may.
         files: The name of the folder in which the trial's callbacks write, which is its own; so are its
             epochs then, but not its features. None where its callbacks, if any, leave nothing but numbers.
@@ -37,6 +38,7 @@ class Segment:
     metric: str
     study_seed: int
     replicate: int = 0
+    asker: str = ""
     owner: str | None = None
     files: str | None = None
 
@@ -59,6 +61,7 @@ class Epoch:
         saved_s: Seconds that it would have taken more if no features had been stored.
         before: Of a trial's first epoch, the validation metrics before it; else empty.
         stops: Whether a callback ended the stage after it.
+        asker: The trial that it was first trained for.
     """
 
     stage: Stage
@@ -73,6 +76,7 @@ class Epoch:
     saved_s: float = 0.0
     before: Mapping[str, float] = field(default_factory=dict)
     stops: bool = False
+    asker: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Give the epoch as JSON values."""
@@ -93,12 +97,14 @@ class SegmentResult:
         ran: Which epochs were trained for it rather than replayed.
         checkpoint: Key of the checkpoint that the segment ends in, from which the trial goes on; to be pinned
             while the trial may. It need not be there: then the trial goes on from an earlier one.
+        programs: How many training programs were compiled for it.
         files: The folder of what its callbacks wrote, None where they write nothing.
     """
 
     epochs: tuple[Epoch, ...]
     ran: frozenset[int]
     checkpoint: str
+    programs: int
     files: Path | None = None
 
 

@@ -112,7 +112,10 @@ class StageTraining:
         metrics |= {f"val_{name}": value for name, value in self._validate().items()}
         for name in ("loss", "val_loss"):
             if not math.isfinite(metrics[name]):
-                raise TrialError(f"{name} is {metrics[name]} in epoch {number} of stage {self._stage}")
+                rate = f"learning rate {self._config.lr(self._stage):.3g}"
+                raise TrialError(
+                    f"{name} is {metrics[name]} in epoch {number} of stage {self._stage}, {rate}"
+                )
         return self._callbacks.end_epoch(number, metrics)
 
     def checkpoint(self, number: int, value: float) -> Checkpoint:

@@ -93,18 +93,22 @@ class Trainer:
             TrialError: The loss is not finite.
             SpaceError: A callback does what cannot be kept.
         """
-        stage = self._stage(segment)
+        stage, n_programs = self._stage(segment), self.workshop.compiled
         self._store.touch("arrays", stage.images.key)
         epochs = self._stored_rows(stage)
         start = len(epochs)
         if start < segment.until:
             start = self._last_checkpoint(stage, start)
             epochs = epochs[:start]
+        ran = set()
         while len(epochs) < segment.until and not (epochs and epochs[-1].stops):
-            epochs.append(self._advance(stage, len(epochs) + 1))
-        ran = frozenset(range(start + 1, len(epochs) + 1))
+            epoch, is_new = self._reach(stage, len(epochs) + 1)
+            epochs.append(epoch)
+            ran |= {epoch.epoch} if is_new else set()
         files = files_of(self._store.root, segment)
-        return SegmentResult(tuple(epochs[segment.after :]), ran, stage.key(len(epochs)), files)
+        n_programs = self.workshop.compiled - n_programs
+        checkpoint = stage.key(len(epochs))
+        return SegmentResult(tuple(epochs[segment.after :]), frozenset(ran), checkpoint, n_programs, files)
 
     def predict_best(self, segment: Segment, split: str) -> np.ndarray:
         """Predict a split with the best weights that a trial had by the end of a segment.
@@ -226,6 +230,15 @@ class Trainer:
                 return number
         return 0
 
+    def _reach(self, stage: _Stage, number: int) -> tuple[Epoch, bool]:
+        """Give one epoch, and whether it was trained now rather than by another worker meanwhile."""
+        key = stage.key(number)
+        with self._store.alone("checkpoints", key):
+            known = self._rows.get(key)
+            if known is not None and self._store.find("checkpoints", key):
+                return known, False
+            return self._advance(stage, number), True
+
     def _advance(self, stage: _Stage, number: int) -> Epoch:
         """Train one epoch from where the one before ended."""
         training = self._at(stage, number - 1)
@@ -249,6 +262,7 @@ class Trainer:
             saved_s=training.saved_s,
             before=training.before,
             stops=training.stops,
+            asker=stage.segment.asker,
         )
         kept = self._rows.put(stage.key(number), row)
         if self._is_over(stage, row):

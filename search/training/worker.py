@@ -94,10 +94,6 @@ class Worker:
         """Measure the training of one epoch of a config's stage 2, from some of its steps."""
         return self._trainer.prober(config).epoch_seconds()
 
-    def compiled(self) -> int:
-        """Count the training programs made so far."""
-        return self._trainer.workshop.compiled if "_trainer" in self.__dict__ else 0
-
     def check(self, config: TrialConfig, metric: str) -> None:
         """Build the network of a config, find what it unfreezes, and make its callbacks.
 

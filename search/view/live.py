@@ -21,6 +21,8 @@ from search.view.lines import duration_text, settings_text
 # Rows of the table: what a terminal of 24 lines can show beside the rest.
 _MOST_ROWS = 12
 
+_MOST_BARS = 8
+
 _STYLES = {"running": "cyan", "paused": "blue", "complete": "green", "pruned": "yellow", "failed": "red"}
 
 
@@ -47,7 +49,9 @@ class LiveView:
     ) -> None:
         self._study, self._metric, self._most_trials, self._deadline = study, metric, most_trials, deadline
         self._trials: dict[int | str, Trial] = {trial.key: trial for trial in trials}
-        self._resumed, self._now, self._share = 0, "", 0.0
+        self._resumed = 0
+        # by slot: the trial's key, where it is, and how much of that epoch is done
+        self._now: dict[int, tuple[int | str, str, float]] = {}
         self._started, self._ended_here = time.monotonic(), 0
         self._live = Live(console=console, get_renderable=self._drawn, refresh_per_second=4, transient=False)
 
@@ -73,9 +77,14 @@ class LiveView:
         self._trials[trial.key] = trial
         self._resumed += resumed
 
-    def progress(self, stage: Stage, epoch: int, share: float) -> None:
-        """Show how far the running epoch is."""
-        self._now, self._share = f"{stage} epoch {epoch}", share
+    def assigned(self, slot: int, trial: Trial) -> None:
+        """Show from now on how far this trial is."""
+        self._now[slot] = (trial.key, "", 0.0)
+
+    def progress(self, slot: int, stage: Stage, epoch: int, share: float) -> None:
+        """Show how far a running epoch is."""
+        if slot in self._now:
+            self._now[slot] = (self._now[slot][0], f"{stage} epoch {epoch}", share)
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:
         """Show what an epoch gave."""
@@ -93,7 +102,7 @@ class LiveView:
         self._ended_here += 1
 
     def _drawn(self) -> RenderableType:
-        return Group(self._table(), Text(self._status()), self._bar())
+        return Group(self._table(), Text(self._status()), self._bars())
 
     def _table(self) -> Table:
         table = Table(title=f"study {self._study}", title_justify="left", expand=False)
@@ -144,7 +153,9 @@ class LiveView:
         """The trials of the study, without the runs on fresh seeds."""
         return [trial for trial in list(self._trials.values()) if not trial.proposal.replicate]
 
-    def _bar(self) -> RenderableType:
-        row = Table.grid(padding=(0, 1))
-        row.add_row(Text(self._now), ProgressBar(total=1.0, completed=self._share, width=40))
-        return row
+    def _bars(self) -> RenderableType:
+        """Draw a bar a slot: who works there, and how far the epoch is."""
+        bars = Table.grid(padding=(0, 1))
+        for _, (key, epoch, share) in sorted(self._now.items())[:_MOST_BARS]:
+            bars.add_row(f"trial {key}", epoch, ProgressBar(total=1.0, completed=share, width=40))
+        return bars

@@ -41,7 +41,10 @@ class PlainView:
         if resumed:
             self.say(f"trial {trial.number} goes on where it was left")
 
-    def progress(self, stage: Stage, epoch: int, share: float) -> None:
+    def assigned(self, slot: int, trial: Trial) -> None:
+        """Nothing to write."""
+
+    def progress(self, slot: int, stage: Stage, epoch: int, share: float) -> None:
         """Nothing to write."""
 
     def epoch(self, trial: Trial, epoch: Epoch) -> None:

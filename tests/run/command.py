@@ -44,10 +44,12 @@ class Command:
     data: Path
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    workers: str = "inline"
 
     def line(self, *options: str) -> list[str]:
         start = [sys.executable, "-m", "search.run", "--study", str(self.space)]
-        return [*start, "--data", str(self.data), "--home", str(self.home), *options]
+        places = ["--data", str(self.data), "--home", str(self.home)]
+        return [*start, *places, "--workers", self.workers, *options]
 
     def env(self) -> dict[str, str]:
         return {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **self.environment}

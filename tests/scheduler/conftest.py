@@ -110,7 +110,7 @@ class FakeStudy:
         self.time_s = None if self.time_s is None else self.time_s - seconds
         verdict = self.scheduler.observe(trial, epoch)
         trial.reported.update(self.scheduler.steps(trial, epoch))
-        trial.count(epoch, ran=True)
+        trial.count(epoch, is_own=True)
         if verdict is not None and verdict.state == "paused":
             trial.pause(verdict.reason, self.metric)
             self.stored[trial.number] = list(trial.promotions)

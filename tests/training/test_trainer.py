@@ -185,7 +185,7 @@ def test_a_loss_that_is_not_finite_loses_the_trial_and_names_the_epoch(
     tmp_path: Path, make_light_trainer: Callable, make_config: Callable
 ) -> None:
     trainer = make_light_trainer(tmp_path)
-    with pytest.raises(TrialError, match="loss is nan in epoch 1 of stage head"):
+    with pytest.raises(TrialError, match="loss is nan in epoch 1 of stage head, learning rate"):
         trainer.run(segment(make_config(head__lr=1e38, optimizer="sgd"), "head", 2))
     fine = trainer.run(segment(make_config(), "head", 1))
     assert np.isfinite(fine.epochs[0].metrics["val_loss"])
