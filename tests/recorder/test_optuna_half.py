@@ -95,7 +95,7 @@ def _trained(study: StoredStudy, state: Any = "complete", reason: str | None = N
     ):
         epoch = _epoch(stage, number, value)
         trial.epochs[epoch.stage].append(epoch)
-        trial.count(epoch, ran=number == 1)
+        trial.count(epoch, is_own=number == 1)
         study.report(trial, steps, value)
     trial.run_id = "run-7"
     trial.end(state, reason, "val_loss")
@@ -283,7 +283,7 @@ def _paused(study: StoredStudy) -> Trial:
     for number, steps, value in ((1, [4], 0.5), (2, [8, 12], 0.25)):
         epoch = _epoch("head", number, value)
         trial.epochs["head"].append(epoch)
-        trial.count(epoch, ran=True)
+        trial.count(epoch, is_own=True)
         study.report(trial, steps, value)
     trial.pause("paused at the end of stage head, rank 2 of 2", "val_loss")
     study.pause(trial)

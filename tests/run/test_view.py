@@ -48,7 +48,7 @@ def test_a_pipe_gets_one_line_a_trial() -> None:
     with PlainView(stream, 5) as view:
         running = trial_of(1, [0.4])
         view.began(running, resumed=False)
-        view.assigned(0, trial)
+        view.assigned(0, running)
         view.progress(0, "head", 1, 0.5)
         view.epoch(running, running.epochs["head"][0])
         view.ended(trial_of(1, [0.4], "complete"))

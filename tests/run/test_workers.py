@@ -88,16 +88,14 @@ def test_a_worker_killed_in_an_epoch_costs_that_segment(command: Command, alone:
         wait_for_epochs(command, process, 4)
         victim = workers_of(process)[0]
         victim.kill()
-        out, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
 
     check_whole(command, alone, 8)
-    retried = [
-        trial.user_attrs["retries"] for trial in trials_of(command.home) if "retries" in trial.user_attrs
-    ]
-    assert len(retried) <= 1
-    assert all("was ended by SIGKILL" in note for notes in retried for note in notes)
-    assert "runs again at" in err if retried else True
+    notes = [note for trial in trials_of(command.home) for note in trial.user_attrs.get("retries", ())]
+    assert len(notes) == 1
+    assert "was ended by SIGKILL" in notes[0]
+    assert notes[0] in err
 
 
 def test_a_study_told_to_end_in_half_a_minute_stops_at_the_epoch_and_goes_on(
@@ -108,7 +106,7 @@ def test_a_study_told_to_end_in_half_a_minute_stops_at_the_epoch_and_goes_on(
         workers = workers_of(process)
         began = time.monotonic()
         os.killpg(process.pid, signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 75, err
     assert "stopped; go on with: python -m search.run" in err
     assert "Traceback" not in err
@@ -185,11 +183,7 @@ def test_a_segment_that_hangs_is_ended_by_the_time_limit_of_its_trial(
     hung = [trial for trial in trials_of(command.home) if "did not end" in trial.user_attrs.get("reason", "")]
     assert (tmp_path / "hung").exists()
     assert len(hung) == 1
-    assert (
-        hung[0]
-        .user_attrs["reason"]
-        .startswith("budget.trial_timeout: head epoch 1 did not end, at most 30 s")
-    )
+    assert hung[0].user_attrs["reason"] == "budget.trial_timeout: head epoch 1 did not end, at most 30 s"
     assert hung[0].state.name == "PRUNED"
     assert sum(summary["trials"].values()) == 3
     assert summary["champion"] is not None
