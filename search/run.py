@@ -89,6 +89,11 @@ def _parser() -> argparse.ArgumentParser:
         help="what a worker takes of a GPU: 0.5 is two workers a GPU",
     )
     parser.add_argument(
+        "--ray",
+        metavar="HOST:PORT|auto",
+        help="run the workers on the machines of this Ray cluster (extra ray)",
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="check all, show space, data, time and disk; train nothing"
     )
     parser.add_argument(
@@ -153,6 +158,7 @@ def _options(asked: argparse.Namespace, command: str) -> Options:
         workers=workers_of(asked.workers),
         gpus=None if asked.gpus is None else tuple(name.strip() for name in asked.gpus.split(",")),
         gpu_share=share_of(asked.gpu_share),
+        ray=asked.ray,
     )
 
 
@@ -186,7 +192,9 @@ def _run(asked: argparse.Namespace, command: str) -> int:
 def _opened(options: Options, trains: bool) -> "AbstractContextManager[Executor]":
     from search.executor.opening import opened
 
-    return opened(options.workers if trains else "inline", options.gpus, options.gpu_share)
+    if not trains:
+        return opened("inline")
+    return opened(options.workers, options.gpus, options.gpu_share, options.ray)
 
 
 def _show_augment(request: Request, data: "DataSet", path: Path, out: TextIO) -> int:

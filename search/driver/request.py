@@ -44,6 +44,7 @@ class Options:
         workers: How many processes train, `auto` for one a GPU, or `inline` for the driver's own.
         gpus: The GPUs to take, None for all.
         gpu_share: The share of a GPU that a worker takes.
+        ray: The address of the Ray cluster on whose machines workers run; None for this machine.
     """
 
     study: str
@@ -60,6 +61,7 @@ class Options:
     workers: Workers = "auto"
     gpus: tuple[str, ...] | None = None
     gpu_share: float = 1.0
+    ray: str | None = None
 
     @property
     def storage_url(self) -> str:

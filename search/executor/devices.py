@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,14 +47,15 @@ class Device:
     @property
     def environment(self) -> dict[str, str]:
         """What must stand in a process's environment before it loads TensorFlow or JAX."""
-        if self.gpu is None:
+        return {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu.name, **self.limits}
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """What of that limits the memory."""
+        if self.gpu is None or self.share == 1:
             return {}
-        chosen = {"CUDA_VISIBLE_DEVICES": self.gpu.name}
-        if self.share == 1:
-            return chosen
         part = _USABLE * self.share
-        limits = {GPU_MEMORY_BYTES: str(int(part * self.gpu.memory_bytes)), _JAX_FRACTION: f"{part:.3f}"}
-        return {**chosen, **limits}
+        return {GPU_MEMORY_BYTES: str(int(part * self.gpu.memory_bytes)), _JAX_FRACTION: f"{part:.3f}"}
 
 
 def workers_of(text: str) -> Workers:
@@ -98,7 +99,7 @@ def devices_for(workers: int | Literal["auto"], names: Sequence[str] | None, sha
     Raises:
         MachineError: There is no such GPU, or there are more workers than the GPUs hold.
     """
-    gpus = _chosen(_gpus(os.environ), names)
+    gpus = _chosen(visible_gpus(), names)
     if not gpus:
         if share < 1:
             raise MachineError("--gpu-share: this machine shows no GPU to share; leave it out.")
@@ -125,7 +126,7 @@ def _chosen(gpus: Sequence[Gpu], names: Sequence[str] | None) -> list[Gpu]:
     return [by_name[name] for name in names]
 
 
-def _gpus(environment: Mapping[str, str]) -> list[Gpu]:
+def visible_gpus() -> list[Gpu]:
     """List the GPUs that the driver of NVIDIA shows, and `CUDA_VISIBLE_DEVICES` leaves."""
     if shutil.which("nvidia-smi") is None:
         return []
@@ -136,7 +137,7 @@ def _gpus(environment: Mapping[str, str]) -> list[Gpu]:
         return []
     rows = [[part.strip() for part in line.split(",")] for line in done.stdout.splitlines()]
     gpus = [Gpu(index, uuid, int(mib) << 20) for index, uuid, mib in rows]
-    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return gpus
     names = [name.strip() for name in visible.split(",")]

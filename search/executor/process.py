@@ -2,14 +2,12 @@
 
 import multiprocessing
 import os
-import pickle
 import threading
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from search.config.trial_config import Stage
+from search.executor.answering import Answer, answer
 from search.model.loading import load_keras
 from search.training.worker import Worker, WorkerPlan
 
@@ -17,21 +15,8 @@ from search.training.worker import Worker, WorkerPlan
 _SMALLEST_STEP = 0.01
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a call gave.
-
-    Attributes:
-        value: What the worker's method returned.
-        memory_bytes: The resident memory of the process after it.
-    """
-
-    value: Any
-    memory_bytes: int
-
-
 class _Process:
-    """The process's worker, once it was told what to work on."""
+    """What the process holds."""
 
     worker: Worker | None = None
     teller: Connection | None = None
@@ -57,33 +42,7 @@ def begin(plan: WorkerPlan) -> None:
 def call(task: str, arguments: tuple[Any, ...]) -> Answer:
     """Call a method of the worker."""
     assert _Process.worker is not None, "begun first"
-    try:
-        value = getattr(_Process.worker, task)(*arguments)
-    except Exception as error:
-        if not _can_be_sent(error):
-            raise RuntimeError(f"{type(error).__name__}: {error}") from error
-        raise
-    return Answer(value, resident_bytes())
-
-
-def resident_bytes() -> int:
-    """Give the memory that this process holds."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:  # no Linux: the most that it ever held
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _can_be_sent(error: Exception) -> bool:
-    """Tell whether an exception arrives at the driver; one of TensorFlow's own, say, cannot be made there."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # noqa: BLE001 - whatever it is, the pool would break of it
-        return False
-    return True
+    return answer(_Process.worker, task, arguments)
 
 
 def _end_with_driver() -> None:

@@ -14,18 +14,15 @@ from typing import Any
 from search.config.trial_config import Stage
 from search.errors import WorkerLost
 from search.executor import process
+from search.executor.answering import Answer
 from search.executor.devices import Device
 from search.executor.executor import SlotProgress
-from search.executor.memory import machine_bytes
+from search.executor.wear import Wear, most_bytes
 from search.model.loading import environment
 from search.training.worker import WorkerPlan
 
 # Spawned, not forked: a fork of a process with threads may hang, and TensorFlow must not be loaded in it.
 _SPAWN = multiprocessing.get_context("spawn")
-# All workers together may hold this share of the machine's memory before they are renewed one by one.
-_MEMORY_SHARE = 0.8
-# A renewed worker loads and compiles all again, so it is not done after every call.
-_FEWEST_CALLS = 20
 _LONGEST_REAP_S = 5.0
 
 _Tell = Callable[[Stage, int, float], None]
@@ -43,7 +40,7 @@ class ProcessExecutor:
     """
 
     def __init__(self, devices: Sequence[Device], most_memory_bytes: int | None = None) -> None:
-        most = most_memory_bytes or int(_MEMORY_SHARE * machine_bytes() / len(devices))
+        most = most_memory_bytes or most_bytes(len(devices))
         self._progress: SlotProgress = lambda slot, stage, epoch, share: None
         self._slots = [_Slot(device, most, self._tell(slot)) for slot, device in enumerate(devices)]
 
@@ -102,7 +99,6 @@ class _Slot:
 
     def submit(self, task: str, arguments: tuple[Any, ...]) -> Future[Any]:
         asked = self._ask(process.call, task, arguments)
-        self._n_calls += 1
         answered: Future[Any] = Future()
         asked.add_done_callback(lambda done: self._answer(done, answered))
         return answered
@@ -115,7 +111,7 @@ class _Slot:
 
     def _ask(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Have the process do something, a new one where it ended."""
-        if self._is_over or not self._process.is_alive():
+        if self._wear.is_over or not self._process.is_alive():
             self._renew()
         try:
             return self._pool.submit(function, *arguments)
@@ -130,7 +126,7 @@ class _Slot:
             self._pool.submit(process.begin, self._plan)
 
     def _start(self) -> None:
-        self._is_over, self._n_calls = False, 0
+        self._wear = Wear(self._most_bytes)
         reader, writer = _SPAWN.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(1, _SPAWN, initializer=process.start, initargs=(writer,))
         before = set(multiprocessing.active_children())
@@ -140,17 +136,17 @@ class _Slot:
         writer.close()  # the worker's end is its own: it closes when the worker ends
         threading.Thread(target=_listen, args=(reader, self._tell), name="listen", daemon=True).start()
 
-    def _answer(self, done: Future[process.Answer], answered: Future[Any]) -> None:
+    def _answer(self, done: Future[Answer], answered: Future[Any]) -> None:
         try:
-            answer = done.result()
+            found = done.result()
         except (BrokenProcessPool, CancelledError):
-            self._is_over = True
+            self._wear.died()
             answered.set_exception(WorkerLost(_ending(self._process)))
         except BaseException as error:  # noqa: BLE001 - handed to whoever asks for the result
             answered.set_exception(error)
         else:
-            self._is_over = answer.memory_bytes > self._most_bytes and self._n_calls >= _FEWEST_CALLS
-            answered.set_result(answer.value)
+            self._wear.called(found.memory_bytes)
+            answered.set_result(found.value)
 
 
 def _ending(worker: BaseProcess) -> str:

@@ -14,10 +14,11 @@ import psutil
 import pytest
 from conftest import MakePlan, segment
 
+from search.config.trial_config import Stage
 from search.errors import WorkerLost
-from search.executor import processes
+from search.executor import wear
+from search.executor.answering import can_be_sent
 from search.executor.devices import Device, Gpu
-from search.executor.process import _can_be_sent
 from search.executor.processes import ProcessExecutor
 
 LONGEST_S = 10.0
@@ -33,6 +34,16 @@ def two() -> Iterator[ProcessExecutor]:
 def executor(two: ProcessExecutor, make_plan: MakePlan, tmp_path: Path) -> ProcessExecutor:
     two.begin(make_plan(tmp_path), lambda *what: None)
     return two
+
+
+def test_each_slot_tells_how_far_it_is(two: ProcessExecutor, make_plan: MakePlan, tmp_path: Path) -> None:
+    told: list[tuple[int, Stage, int, float]] = []
+    two.begin(make_plan(tmp_path), lambda *what: told.append(what))
+    for future in [two.submit("run", segment(head__lr=1e-3 * (1 + slot)), slot=slot) for slot in (0, 1)]:
+        future.result()
+
+    assert {("head", 1, 1.0)} < {what[1:] for what in told if what[0] == 0}
+    assert {what[0] for what in told} == {0, 1}
 
 
 def test_a_killed_worker_costs_its_call_and_a_new_one_gives_the_same_numbers(
@@ -83,7 +94,7 @@ def test_workers_do_not_hear_what_a_terminal_or_a_scheduler_sends_to_all(executo
 def test_a_worker_that_has_grown_too_large_is_renewed_after_some_calls(
     make_plan: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "_FEWEST_CALLS", 3)
+    monkeypatch.setattr(wear, "_FEWEST_CALLS", 3)
     with closing(ProcessExecutor([Device()], most_memory_bytes=1)) as executor:
         executor.begin(make_plan(tmp_path), lambda *what: None)
         first = executor.pids
@@ -150,5 +161,5 @@ def test_an_exception_that_cannot_be_made_again_elsewhere_is_noticed() -> None:
         def __init__(self, code: int, message: str) -> None:
             super().__init__(message)
 
-    assert _can_be_sent(ValueError("plain"))
-    assert not _can_be_sent(Odd(1, "two arguments, of which one is kept"))
+    assert can_be_sent(ValueError("plain"))
+    assert not can_be_sent(Odd(1, "two arguments, of which one is kept"))
