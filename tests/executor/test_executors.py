@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import MakePlan, segment
 from real_ray import cluster
+from small_work import MakePlan, segment
 
 from search.errors import SpaceError, TrialError
 from search.executor.cluster import ClusterExecutor
