@@ -143,7 +143,8 @@ def _run(asked: argparse.Namespace, command: str) -> int:
     # With --json, standard output holds the summary and nothing else.
     out = sys.stderr if asked.json else sys.stdout
     print(f"home {request.options.home}", file=out)
-    from search.driver.study import check_stored, held
+    from search.driver.lease import held
+    from search.driver.study import check_stored
     from search.view.counts import counts_text
 
     with held(request):
