@@ -19,6 +19,7 @@ from search.config.read import shipped_recipes
 from search.driver.request import Options, Request, check, with_weights
 from search.errors import SpaceError, UserError
 from search.session import INTERRUPTED, answered, located, options_of, parser_for, read_pictures
+from search.urls import without_password
 
 if TYPE_CHECKING:
     from search.data.table import DataSet
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*_data_lines(), sep="\n")
         return 0
     # advice on how to go on must not discard what there is to go on with
-    command = shlex.join(word for word in asked if word != "--fresh")
+    command = without_password(shlex.join(word for word in asked if word != "--fresh"))
     return answered(
         lambda: _run(options, f"python -m search.run {command}"),
         "stopped at once; the same command goes on from the last stored epoch",
