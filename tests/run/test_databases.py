@@ -264,12 +264,12 @@ def _runs_shown(server: str) -> int:
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
+    """A disk of 64 megabytes."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a disk")
     folder = tmp_path / "tiny disk"
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
     yield folder
     # lazily: this process has read the database, too
     subprocess.run(["umount", "--lazy", folder], check=True)
@@ -295,6 +295,23 @@ def test_a_full_disk_ends_a_study_in_one_sentence_and_the_same_command_goes_on_l
         assert process.wait() == 2, said
     last = said.splitlines()[-1]
     assert last.startswith(f"error: The disk is full: {tiny_disk / 'optuna.db'} cannot be written; make room")
+    assert "Traceback" not in said
+    (tiny_disk / "film.mp4").unlink()
+    command.summary(*TRIALS, "--storage", storage)
+    assert table_at(storage) == undisturbed
+
+
+def test_a_full_disk_under_the_home_ends_a_study_in_one_sentence_as_well(
+    command: Command, tiny_disk: Path, tmp_path: Path, undisturbed: list[tuple[object, ...]]
+) -> None:
+    command = replace(command, home=tiny_disk / "home")
+    storage = f"sqlite:///{tmp_path / 'optuna.db'}"
+    with _started(command, "--storage", storage) as process:
+        _until(process, "1/3 trial 0")
+        _fill(tiny_disk)
+        said = _rest(process)
+        assert process.wait() == 2, said
+    assert said.splitlines()[-1].startswith("error: The disk is full"), said
     assert "Traceback" not in said
     (tiny_disk / "film.mp4").unlink()
     command.summary(*TRIALS, "--storage", storage)
