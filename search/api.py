@@ -133,7 +133,8 @@ def run(
 
 
 def _run(request: Request, out: TextIO) -> Found:
-    from search.driver.study import check_stored, discard, held, run_study
+    from search.driver.lease import held
+    from search.driver.study import check_stored, discard, run_study
     from search.driver.summary import summary
     from search.executor.opening import opened
     from search.view.plain import PlainView

@@ -20,6 +20,7 @@ from search.driver.request import Options, Request, check, with_weights
 from search.errors import SpaceError, UserError
 from search.executor.devices import share_of, workers_of
 from search.session import INTERRUPTED, answered, located, options_of, parser_for, read_pictures
+from search.urls import without_password
 
 if TYPE_CHECKING:
     from search.data.table import DataSet
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*_data_lines(), sep="\n")
         return 0
     # advice on how to go on must not discard what there is to go on with
-    command = shlex.join(word for word in asked if word != "--fresh")
+    command = without_password(shlex.join(word for word in asked if word != "--fresh"))
     return answered(
         lambda: _run(options, f"python -m search.run {command}"),
         "stopped at once; the same command goes on from the last stored epoch",
@@ -169,7 +170,8 @@ def _run(asked: argparse.Namespace, command: str) -> int:
     # With --json, standard output holds the summary and nothing else.
     out = sys.stderr if asked.json else sys.stdout
     print(f"home {request.options.home}", file=out)
-    from search.driver.study import check_stored, held
+    from search.driver.lease import held
+    from search.driver.study import check_stored
     from search.view.counts import counts_text
 
     trains = not (asked.dry_run or asked.show_augment)

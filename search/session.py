@@ -1,6 +1,7 @@
 """Session: what the commands that work on a space have in common, from options to pictures."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -55,7 +56,7 @@ def options_of(asked: argparse.Namespace, command: str, assignments: Sequence[st
 
     Args:
         asked: What was parsed.
-        command: The command as it was typed, for advice.
+        command: The command as it was typed, for advice; without passwords.
         assignments: What goes before `--set`.
     """
     weights = asked.weights or os.environ.get("SEARCH_WEIGHTS")
@@ -86,6 +87,15 @@ def answered(work: Callable[[], int], interrupted: str) -> int:
         return work()
     except UserError as error:
         print(*(f"error: {sentence}" for sentence in error.sentences), sep="\n", file=sys.stderr)
+        return WRONG
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        where = f": {error.filename} cannot be written" if error.filename else ""
+        print(
+            f"error: The disk is full{where}; make room, and run the same command again to go on.",
+            file=sys.stderr,
+        )
         return WRONG
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)

@@ -21,11 +21,17 @@ START_S = 120
 
 
 class Server:
-    """A real `mlflow server` on a port of its own, that can be killed and started again."""
+    """A real `mlflow server` on a port of its own, that can be killed and started again.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: Its folder.
+        store: Its database; by default one in the folder.
+    """
+
+    def __init__(self, home: Path, store: str | None = None) -> None:
         self.home = home
-        self.port = _free_port()
+        self._store = store or f"sqlite:///{home}/mlflow.db"
+        self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -33,7 +39,7 @@ class Server:
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--backend-store-uri", f"sqlite:///{self.home}/mlflow.db"]
+        command += ["--port", str(self.port), "--backend-store-uri", self._store]
         command += ["--artifacts-destination", str(self.home / "mlartifacts")]
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -44,7 +50,10 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        self._await_health()
+        try:
+            await_answer(f"{self.uri}/health")
+        except TimeoutError as error:
+            raise RuntimeError((self.home / "server.log").read_text()[-2000:]) from error
 
     def kill(self) -> None:
         """End it at once with all its processes, as `kill -9` does."""
@@ -53,16 +62,18 @@ class Server:
             self._process.wait()
             self._process = None
 
-    def _await_health(self) -> None:
-        until = time.monotonic() + START_S
-        while time.monotonic() < until:
-            try:
-                urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
-            except OSError:
-                time.sleep(0.2)
-            else:
-                return
-        raise RuntimeError((self.home / "server.log").read_text()[-2000:])
+
+def await_answer(address: str) -> None:
+    """Wait until a server answers at an address."""
+    until = time.monotonic() + START_S
+    while time.monotonic() < until:
+        try:
+            urllib.request.urlopen(address, timeout=1).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise TimeoutError(f"{address} does not answer")
 
 
 @functools.cache
@@ -116,7 +127,7 @@ class Stored:
         return sorted((m.step, m.value) for m in self.client.get_metric_history(run.info.run_id, metric))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -37,7 +37,7 @@ class Options:
         assignments: What `--set` and the options that stand for keys of the space say.
         storage: Optuna's database; None for the one in the home.
         tracking: MLflow's database or server; None for the one in the home.
-        command: The command as it was typed, for advice.
+        command: The command as it was typed, for advice; without passwords, as it is printed and kept.
         fresh: Whether the old study is to be discarded, so that it need not agree.
         recipe: The one recipe that is to run, a name in `spaces/recipes/` or a YAML file; None for a search.
         register: Whether the champion is registered.

@@ -9,8 +9,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from search import __version__
 from search.data.split import SPLITS, SplitRule
 from search.data.table import DataSet, read_pictures
@@ -21,14 +19,16 @@ from search.driver.driver import Driver
 from search.driver.finalists import race_finalists
 from search.driver.finish import Results, finish
 from search.driver.kept import Kept, forget_pins, is_of_study
+from search.driver.lease import unwritable
 from search.driver.limits import Limits, measured_by
 from search.driver.own_functions import remarks_on_reuse, states
 from search.driver.prior import Prior
 from search.driver.request import Request
 from search.driver.totals import Totals
 from search.driver.view import View
-from search.errors import DataError, StudyError, UserError
+from search.errors import DataError, UserError
 from search.executor.executor import Executor
+from search.recorder.holder import Holder
 from search.recorder.optuna_half import StoredStudy, check_database, delete_study
 from search.recorder.recorder import Recorder
 from search.recorder.spool import Spool
@@ -126,43 +126,14 @@ def check_home(request: Request) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise _unwritable(request, error) from error
-
-
-def _unwritable(request: Request, error: OSError) -> StudyError:
-    home = request.options.home
-    return StudyError(f"--home: {home} cannot be written ({error.strerror}); give another folder.")
-
-
-@contextmanager
-def held(request: Request) -> Iterator[None]:
-    """Hold the study, so that no second driver works on it.
-
-    Raises:
-        StudyError: Another driver holds it.
-    """
-    path = request.study_file.path.with_suffix(".lock")
-    lock = FileLock(path, timeout=0)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise StudyError(
-            f"Study {request.file.space.study} is being run by another process ({path}); wait for it."
-        ) from error
-    except OSError as error:
-        raise _unwritable(request, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
+        raise unwritable(request.options.home, error) from error
 
 
 def check_stored(request: Request) -> bool:
     """Tell whether the study is begun, and open its database where there is one.
 
     Raises:
-        StudyError: The database cannot be opened.
+        StudyError: The database cannot be opened, or a driver with another home writes the study.
     """
     options = request.options
     if options.storage is None and not (options.home / "optuna.db").exists():
@@ -194,9 +165,15 @@ def run_study(
         stop: Set from outside to stop after the running epochs.
         executor: Does the work; it is closed by whoever opened it.
     """
+    with StoredStudy(request.options.storage_url, request.file.space, Holder.here()) as study:
+        return _run_study(request, data, study, open_view, stop)
+
+
+def _run_study(
+    request: Request, data: DataSet, study: StoredStudy, open_view: OpenView, stop: threading.Event
+) -> Outcome:
     started = time.monotonic()
     space, options = request.file.space, request.options
-    study = StoredStudy(options.storage_url, space)
     most_head = request.most_head_epochs
     facts = {"space": space.digest(), "pictures": data.fingerprint}
     functions = states(space, list(request.recipes.values()))
@@ -206,13 +183,14 @@ def run_study(
     left = None if deadline is None else lambda: deadline - time.monotonic()
     trials = study.trials(most_head)
     with open_view(trials, deadline) as view:
+        study.patience.say = view.say
         plan = WorkerPlan(data, space.data.draw_seed, options.home / "store", options.weights, space.reuse)
         store = Store(plan.store, space.reuse.limit_bytes)
         store.sweep()
         kept = Kept(store, f"{space.study}.{study.uid}")
         executor.begin(plan, view.progress)
         limits = Limits(space, study.sizes(), measured_by(executor), study.note_size)
-        with _undone_unless_legal(request, trials):
+        with _undone_unless_legal(request, study, trials):
             check_networks(space, list(request.recipes.values()), executor)
             limits.check()
             advice = _advice(request, data, study, executor, view, is_new=not trials)
@@ -247,12 +225,13 @@ def _still_wanted(scheduler: Scheduler, metric: str) -> list[Trial]:
 
 
 @contextmanager
-def _undone_unless_legal(request: Request, trials: list[Trial]) -> Iterator[None]:
+def _undone_unless_legal(request: Request, study: StoredStudy, trials: list[Trial]) -> Iterator[None]:
     """Forget a study without trials where its space turns out to be wrong, so that it can be mended."""
     try:
         yield
     except UserError:
         if not trials:
+            study.disconnect()
             discard(request)
         raise
 

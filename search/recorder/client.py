@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 _DATABASES = ("sqlite", "postgresql", "mysql")
 _SERVERS = ("http", "https")
-# What the user has set himself stays. One quick retry: who sends has its own patience.
+# What the user has set himself stays. One quick retry: who sends has its own patience, and tells what went
+# wrong in a sentence, where MLflow would print a traceback for each try.
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from search.store.files import write_whole
+
 # A spool that is wholly sent is emptied beyond this size; below it, emptying costs more than it saves.
 _KEPT_BYTES = 1 << 20
 
@@ -30,8 +32,8 @@ class Line:
 class Spool:
     """A queue of records in one file, for one writing process; threads may share it.
 
-    Beside `name.jsonl` stand `name.offset` (bytes sent), `name.files/` (folders that records speak of)
-    and `name.rejected` (records that can never be sent, each with its reason).
+    Beside `name.jsonl` stand `name.offset` (bytes sent), `name.files/` (folders that records speak of),
+    `name.rejected` (records that can never be sent, each with its reason) and `name.place` (where they go).
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,6 +41,7 @@ class Spool:
         self.rejected = path.with_suffix(".rejected")
         self.folders = path.with_suffix(".files")
         self._place_of_sent = path.with_suffix(".offset")
+        self._destination = path.with_suffix(".place")
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
@@ -51,6 +54,19 @@ class Spool:
     def n_waiting(self) -> int:
         """Say how many records are not yet sent."""
         return self._n_waiting
+
+    @property
+    def destination(self) -> str | None:
+        """Say where the records go, as it was last noted; None where it never was."""
+        try:
+            return self._destination.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def note_destination(self, destination: str) -> None:
+        """Note where the records go, as it may be shown, for who sends them when this process is over."""
+        if destination != self.destination:
+            write_whole(self._destination, destination)
 
     def append(self, record: Mapping[str, object], durable: bool = True) -> None:
         """Store one record. When this returns it outlives this process.
@@ -120,6 +136,7 @@ class Spool:
                 self._empty()
                 self.path.unlink(missing_ok=True)
                 self._place_of_sent.unlink(missing_ok=True)
+                self._destination.unlink(missing_ok=True)
             self._file.close()
 
     def _write(self, line: bytes, durable: bool) -> None:

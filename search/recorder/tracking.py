@@ -31,6 +31,9 @@ class Tracking:
     """The runs of one study: a parent run and a child run a trial.
 
     The thread that sends starts at once and finds by itself what an earlier process left in the spool.
+
+    Attributes:
+        shown_uri: The tracking URI as it may be printed.
     """
 
     def __init__(
@@ -51,8 +54,9 @@ class Tracking:
         check_uri(uri)
         is_server = uri.startswith(("http://", "https://"))
         root = None if is_server else artifact_root
-        self._shown = without_password(uri)
+        self.shown_uri = without_password(uri)
         self._spool = spool
+        spool.note_destination(self.shown_uri)
         self._sender = Sender(Place(uri, study, study_uid, root, spool.folders))
         self._run_ids: dict[Key | None, str] = {}
         self._problems: list[str] = []
@@ -297,7 +301,7 @@ class Tracking:
     def _note_outage(self, reason: str) -> None:
         if self._down_since is None:
             self._note(
-                f"MLflow at {self._shown} takes no records now ({_first_line(reason)}); "
+                f"MLflow at {self.shown_uri} takes no records now ({_first_line(reason)}); "
                 "they wait on disk and are sent when it does."
             )
         with self._changed:

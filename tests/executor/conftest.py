@@ -1,6 +1,5 @@
 """A few drawn pictures, and plans for workers on them."""
 
-
 import pytest
 from small_work import MakePlan
 
