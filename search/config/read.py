@@ -200,7 +200,7 @@ def _wrong_starts(space: Space, tell: Tell, assigned: Collection[str]) -> Iterat
     """Name what no dimension holds. What `--set` says of a setting goes before a point of the file."""
     for number, start in enumerate(space.start):
         point = start.model_dump(by_alias=True, exclude_unset=True)
-        for key in point.keys() - assigned:
+        for key in (key for key in point if key not in assigned):
             if not any(_is_allowed(space, key, {"backbone": name, **point}) for name in space.backbones):
                 yield tell(("start", f"[{number}]", key), f"no dimension in free holds {point[key]!r}")
 

@@ -196,6 +196,8 @@ class _Finish:
         return Champion(trial, test, done.version, done.alias, done.outcome)
 
     def _facts(self, trial: Trial, test: Score, baselines: list[Baseline]) -> Facts:
+        from search.registry.saved import libraries
+
         config, data = trial.config, self._data
         resolved: dict[str, Any] = {"tune.lr": config.lr("tune")} if config.tunes else {}
         validation = score(self._labels("validation"), self._probabilities(trial, "validation"))
@@ -214,9 +216,7 @@ class _Finish:
             baselines=baselines,
             objective=self._space.objective.metric,
             seeds=None if self._race is None else fresh_seeds(self._race, self._space.objective.metric),
-            versions={
-                name: version(name) for name in ("tensorflow", "keras", "optuna", "mlflow", "numpy", "pillow")
-            },
+            versions={**libraries(), **{name: version(name) for name in ("optuna", "mlflow", "pillow")}},
         )
 
     def _test_fingerprint(self) -> str:

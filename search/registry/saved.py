@@ -87,12 +87,17 @@ def load_registered(uri: str, name: str, version: int) -> Any:
     return load_model(Path(folder) / "data" / "model.keras")
 
 
-def pip_requirements() -> list[str]:
-    """List what a machine must install to run a saved model, as this one has it."""
+def libraries() -> dict[str, str]:
+    """Name what runs a saved model, Keras, its backend and numpy, with the versions of this machine."""
     import keras
 
-    modules = ["keras", keras.backend.backend(), "numpy"]
-    return [f"{name}=={import_module(name).__version__}" for name in modules]
+    modules = ("keras", keras.backend.backend(), "numpy")
+    return {name: import_module(name).__version__ for name in modules}
+
+
+def pip_requirements() -> list[str]:
+    """List what a machine must install to run a saved model, as this one has it."""
+    return [f"{name}=={found}" for name, found in libraries().items()]
 
 
 def _check_fit(model: Any, example: npt.NDArray[np.uint8], classes: Sequence[str]) -> None:

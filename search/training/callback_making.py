@@ -4,6 +4,7 @@ import inspect
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,8 @@ def _wrong(callback: Any, config: TrialConfig, metric: str, n_classes: int) -> I
     if not isinstance(callback, keras.callbacks.Callback):
         yield f"gives a {type(callback).__name__}, which is no keras.callbacks.Callback; return one."
         return
+    if isinstance(callback, keras.callbacks.TensorBoard) and find_spec("tensorflow") is None:
+        yield "writes by TensorFlow under every backend, and that is not installed; leave it out."
     yield from _wrong_batches(callback)
     yield from _wrong_names(callback, n_classes)
     if getattr(callback, "restore_best_weights", False) and callback.monitor != metric:

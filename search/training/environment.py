@@ -21,6 +21,7 @@ def environment() -> dict[str, str | int]:
         "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", ""),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""),
         "precision": keras.config.floatx(),
+        **(_xla() if backend == "jax" else {}),
     }
 
 
@@ -37,6 +38,17 @@ def _machine() -> str:
         return platform.processor() or platform.machine()
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.machine())
+
+
+def _xla() -> dict[str, str]:
+    """What compiles under JAX, and what it is told from outside."""
+    import jax
+
+    return {
+        "jaxlib": version("jaxlib"),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "matmul": str(jax.config.jax_default_matmul_precision),
+    }
 
 
 def _tensorflow_version() -> str:

@@ -37,6 +37,7 @@ MISTAKES = [
     ),
     ("- keras.callbacks.CSVLogger: {filename: ../a.csv}", "write one such as logs/a.csv, got '../a.csv'"),
     ("- keras.callbacks.ModelCheckpoint: {filepath: 's3://a/b.keras'}", "got 's3://a/b.keras'"),
+    (r"- keras.callbacks.ModelCheckpoint: {filepath: 'C:\b.keras'}", r"got 'C:\\\\b.keras'"),
     ("- keras.callbacks.TensorBoard: {log_dir: 3}", "TensorBoard: log_dir: expected a path, got 3"),
     ("- keras.callbacks.LearningRateScheduler: {}", "write schedule: MODULE:FUNCTION, got None"),
     ("- keras.callbacks.LearningRateScheduler: {schedule: falling}", "MODULE:FUNCTION, got 'falling'"),

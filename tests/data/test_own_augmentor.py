@@ -90,9 +90,26 @@ def test_an_augmentor_that_writes_into_its_picture_changes_no_other() -> None:
         picture[:] = 0
         return buffer
 
+    def by_name(image: np.ndarray) -> np.ndarray:
+        return reusing(image)
+
     before = PICTURES.copy()
     before.flags.writeable = False
-    np.testing.assert_array_equal(own(reusing)(before, CONTENT, 0, 1.0), PICTURES)
+    for call in (reusing, by_name):
+        np.testing.assert_array_equal(own(call)(before, CONTENT, 0, 1.0), PICTURES)
+
+
+def test_one_that_takes_a_picture_and_whatever_else_there_is_gets_the_picture_by_place() -> None:
+    def flipped(picture: np.ndarray, **more: Any) -> np.ndarray:
+        assert not more
+        return picture[:, ::-1]
+
+    np.testing.assert_array_equal(own(flipped)(PICTURES, CONTENT, 0, 1.0), PICTURES[:, :, ::-1])
+
+
+def test_one_that_takes_no_seed_may_give_two_pictures_for_one() -> None:
+    rng = np.random.default_rng(0)
+    own(lambda picture: noisy(picture, rng)).check(PICTURES[0])
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,13 @@ def test_the_case_orders_recipes_and_backbones_order_equals(unfreeze: float, exp
     assert list(PRIOR.recipes(twins)) == ["c", "a", "b"]
 
 
+def test_a_depth_that_is_named_counts_as_one_in_the_middle() -> None:
+    of = space()
+    depths = {"shallow": 0.0, "named": "block_3", "deep": 1.0}
+    configs = {name: of.config_of_recipe({"unfreeze": depth}) for name, depth in depths.items()}
+    assert list(Prior(("a",), 1.0).recipes(configs)) == ["deep", "named", "shallow"]
+
+
 def test_a_recipe_of_a_backbone_that_was_not_probed_comes_last_of_equals() -> None:
     of = space()
     configs = {
