@@ -166,11 +166,16 @@ def run_study(
         executor: Does the work; it is closed by whoever opened it.
     """
     with StoredStudy(request.options.storage_url, request.file.space, Holder.here()) as study:
-        return _run_study(request, data, study, open_view, stop)
+        return _run_study(request, data, study, open_view, stop, executor)
 
 
 def _run_study(
-    request: Request, data: DataSet, study: StoredStudy, open_view: OpenView, stop: threading.Event
+    request: Request,
+    data: DataSet,
+    study: StoredStudy,
+    open_view: OpenView,
+    stop: threading.Event,
+    executor: Executor,
 ) -> Outcome:
     started = time.monotonic()
     space, options = request.file.space, request.options

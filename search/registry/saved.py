@@ -89,6 +89,7 @@ def load_registered(uri: str, name: str, version: int) -> Any:
 
 def libraries() -> dict[str, str]:
     """Name what runs a saved model, Keras, its backend and numpy, with the versions of this machine."""
+    load_keras_on_processor()
     import keras
 
     modules = ("keras", keras.backend.backend(), "numpy")
