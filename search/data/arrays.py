@@ -1,7 +1,6 @@
 """The pictures as one array on disk: decoded and resized once, memory-mapped by every worker."""
 
 import hashlib
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from search.data.threads import Progress, in_threads
 from search.digests import digest_of
 from search.errors import DataError
 from search.store.entries import Store
-from search.store.mapped import give_back
+from search.store.mapped import give_back, new_map
 
 PICTURES = "pictures.npy"
 
@@ -56,7 +55,8 @@ def decoded(
 def _build(data: DataSet, image_size_px: int, store: Store, key: str, progress: Progress | None) -> Path:
     with store.alone("arrays", key):
         if (entry := store.find("arrays", key)) is None:
-            with store.build("arrays", key) as draft:
+            n_bytes = len(data.table) * image_size_px**2 * 3
+            with store.build("arrays", key, n_bytes) as draft:
                 _decode_all(data, image_size_px, draft / PICTURES, progress)
             entry = store.find("arrays", key)
     assert entry is not None, "an entry was built under its lock and is gone"
@@ -64,9 +64,7 @@ def _build(data: DataSet, image_size_px: int, store: Store, key: str, progress: 
 
 
 def _decode_all(data: DataSet, image_size_px: int, file: Path, progress: Progress | None) -> None:
-    shape = (len(data.table), image_size_px, image_size_px, 3)
-    _refuse_full_disk(shape, file.parent)
-    pictures = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    pictures = new_map(file, (len(data.table), image_size_px, image_size_px, 3), np.uint8)
 
     def fill(row: tuple[int, str, str]) -> None:
         index, path, content = row
@@ -80,17 +78,6 @@ def _decode_all(data: DataSet, image_size_px: int, file: Path, progress: Progres
     rows = list(zip(range(len(data.table)), data.table["path"], data.table["content"], strict=True))
     in_threads(fill, rows, tell)
     pictures.flush()
-
-
-def _refuse_full_disk(shape: tuple[int, ...], folder: Path) -> None:
-    """A full disk under a memory-mapped file kills the process, so it is asked first."""
-    needed = int(np.prod(shape, dtype=np.int64))
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DataError(
-            f"The decoded pictures need {needed / 1e6:.0f} MB on disk; {folder.parent} has "
-            f"{free / 1e6:.0f} MB free; free some, take a smaller fixed.image_size, or choose another --home."
-        )
 
 
 def _unchanged_bytes(path: Path, content: str) -> bytes:

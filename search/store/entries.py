@@ -8,6 +8,7 @@ An entry may be dropped at any time, by any process that needs room, unless it i
 rename too: who has opened its files reads on, who has not finds no entry.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from typing import TypeVar
 from filelock import FileLock
 
 from search.digests import digest_of_file
+from search.errors import MachineError
 from search.store.bound import Bound, entries
 from search.store.kinds import BOUNDED, Kind, place_of
 
@@ -81,21 +83,35 @@ class Store:
             return None
 
     @contextmanager
-    def build(self, kind: Kind, key: str) -> Iterator[Path]:
+    def build(self, kind: Kind, key: str, n_bytes: int = 0) -> Iterator[Path]:
         """Build an entry: yields an empty folder to fill, which becomes the entry when the block ends.
 
         Two processes that build one entry at the same time do so twice, which changes nothing; `alone` keeps
         them from it. If the block raises, nothing is left behind. Other entries may have to go for it.
+
+        Args:
+            kind: Its kind.
+            key: Its key.
+            n_bytes: How large it will be, told where the disk is full; 0 for what is small.
+
+        Raises:
+            MachineError: The disk is full.
         """
         place = self._place(kind, key)
-        place.parent.mkdir(parents=True, exist_ok=True)
         draft = place.with_name(f".{key}.{uuid.uuid4().hex}")
-        draft.mkdir()
         try:
+            draft.mkdir(parents=True)
             yield draft
             _write_manifest(draft)
-            n_bytes = sum(file.stat().st_size for file in draft.iterdir())
-            self._bound.put(n_bytes, lambda: self._publish(draft, place))
+            written = sum(file.stat().st_size for file in draft.iterdir())
+            self._bound.put(written, lambda: self._publish(draft, place))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EFBIG):
+                raise
+            wanted = f"{place.parent} wants {max(n_bytes, 1000) / 1e6:.3f} MB"
+            raise MachineError(
+                f"The disk is full: {wanted}; make room, and run the same command again to go on."
+            ) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 

@@ -37,6 +37,12 @@ class Checkpoint:
     best_epoch: int
     callbacks: bytes = b""
 
+    @property
+    def n_bytes(self) -> int:
+        """The size of its arrays."""
+        arrays = [*self.running.values(), *self.optimizer, *self.best.values()]
+        return sum(array.nbytes for array in arrays) + len(self.callbacks)
+
     def save(self, folder: Path) -> None:
         """Write the checkpoint into an empty folder."""
         arrays = {f"running/{name}": value for name, value in self.running.items()}

@@ -17,7 +17,7 @@ from search.data.image_set import ImageSet
 from search.model.augmentation import Augmenting
 from search.store.entries import Store
 from search.store.kinds import Kind
-from search.store.mapped import give_back
+from search.store.mapped import give_back, new_map
 from search.training.keys import Facts, draw_key, features_key
 from search.training.sources import (
     PICTURES_A_PART,
@@ -180,10 +180,8 @@ def _seconds_on_disk(folder: Path, codes: np.ndarray) -> float:
 
 def _build(store: Store, kind: Kind, key: str, source: Making) -> Stored:
     started, n = time.perf_counter(), source.n_pictures
-    with store.build(kind, key) as draft:
-        codes = np.lib.format.open_memmap(
-            draft / _CODES, mode="w+", dtype=source.dtype, shape=(n, *source.shape)
-        )
+    with store.build(kind, key, bytes_of(source, n)) as draft:
+        codes = new_map(draft / _CODES, (n, *source.shape), source.dtype)
         for at in range(0, n, PICTURES_A_PART):
             positions = np.arange(at, min(n, at + PICTURES_A_PART))
             codes[positions] = source.take(positions)

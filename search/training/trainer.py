@@ -327,7 +327,7 @@ class Trainer:
 
     def _save(self, stage: _Stage, number: int, checkpoint: Checkpoint) -> None:
         key = stage.key(number)
-        with self._store.build("checkpoints", key) as draft:
+        with self._store.build("checkpoints", key, checkpoint.n_bytes) as draft:
             checkpoint.save(draft)
         self._written[key] = stage.segment.config
         before = stage.key(number - 1)

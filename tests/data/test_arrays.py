@@ -11,7 +11,7 @@ from search.data.arrays import arrays_key, decoded
 from search.data.pictures import decode
 from search.data.split import SplitRule
 from search.data.table import read_pictures
-from search.errors import DataError
+from search.errors import DataError, MachineError
 from search.store.entries import Store
 
 RULE = SplitRule(0.3, 0.2, seed=1)
@@ -86,7 +86,7 @@ def test_a_picture_that_is_not_what_the_table_says_is_an_error_and_leaves_no_ent
 
 
 def test_an_array_that_the_disk_cannot_hold_is_refused(folder, store):
-    with pytest.raises(DataError, match=r"need \d+ MB on disk; .* MB free; free some"):
+    with pytest.raises(MachineError, match=r"The disk is full: .*arrays wants \d+\.\d+ MB; make room"):
         decoded(read_pictures(folder, RULE), 10_000_000, store)
     assert entries(store) == []
 

@@ -1,13 +1,17 @@
 """Memory maps that are larger than memory."""
 
-from collections.abc import Callable
+import os
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from search.errors import MachineError
 from search.store import mapped
-from search.store.mapped import give_back, read_rows
+from search.store.entries import Store
+from search.store.mapped import give_back, new_map, read_rows
 
 ROWS = np.random.default_rng(0).permutation(2000)
 
@@ -64,3 +68,43 @@ def test_a_small_map_and_an_array_in_memory_stay_as_they_are(make_file: Callable
     np.testing.assert_array_equal(read_rows(array, np.arange(100))[:, 0], np.arange(100))
     assert mapped_bytes() > before + (2 << 20)
     np.testing.assert_array_equal(read_rows(np.arange(9), np.array([3, 1])), [3, 1])
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 megabytes."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a disk")
+    folder = tmp_path / "tiny disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_an_entry_that_the_disk_has_no_room_for_is_told_and_leaves_nothing(tiny_disk: Path) -> None:
+    store, n_bytes = Store(tiny_disk), 3 << 20
+
+    def build() -> None:
+        with store.build("features", "a", n_bytes) as draft:
+            new_map(draft / "a.npy", (n_bytes // 4,), np.float32)[:] = 1
+
+    with pytest.raises(MachineError, match=r"The disk is full: .*features wants 3\.146 MB; make room"):
+        build()
+    assert store.find("features", "a") is None
+    assert list((tiny_disk / "features").iterdir()) == []
+
+    subprocess.run(["mount", "-o", "remount,size=8m", tiny_disk], check=True)
+    build()
+    entry = store.find("features", "a")
+    assert entry is not None
+    assert np.load(entry / "a.npy").sum() == n_bytes // 4
+
+
+def test_a_new_map_is_what_numpy_makes(tmp_path: Path) -> None:
+    made = new_map(tmp_path / "made.npy", (5, 2, 3), np.uint8)
+    made[:] = np.arange(30).reshape(5, 2, 3)
+    made.flush()
+    np.save(tmp_path / "saved.npy", np.arange(30, dtype=np.uint8).reshape(5, 2, 3))
+
+    assert (tmp_path / "made.npy").read_bytes() == (tmp_path / "saved.npy").read_bytes()
