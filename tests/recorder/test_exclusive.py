@@ -4,10 +4,12 @@ import signal
 import subprocess
 import sys
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy
 from real_postgres import Postgres
 from studies import MOST_HEAD, proposal, small_space
 
@@ -125,21 +127,36 @@ def test_a_driver_whose_study_was_taken_up_by_another_in_an_outage_stops_and_wri
     assert found.reported == set()
 
 
-def test_a_driver_waits_for_its_own_lost_connection_to_end(url: str) -> None:
+def test_a_driver_waits_for_its_own_lost_connection_to_end(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when the network broke, and the server has not noticed."""
-    said: list[str] = []
+    n_pauses = count(1)
     with StoredStudy(url, small_space(), OTHER) as study:
+        study.patience.say = lambda sentence: None
         study.add(proposal())
         _cut(url, study)
         lost = _take(url, OTHER)
 
-        def notice(sentence: str) -> None:
-            said.append(sentence)
-            lost.close()
+        def notice_in_the_third_pause(pause_s: float) -> None:
+            if next(n_pauses) == 3:
+                lost.close()
 
-        study.patience.say = notice
+        monkeypatch.setattr(patience.time, "sleep", notice_in_the_third_pause)
         assert study.add(proposal()).number == 1
-    assert "answers again" in said[-1]
+    assert next(n_pauses) > 3
+
+
+def test_a_study_is_given_back_before_its_connection_is_closed(url: str) -> None:
+    free = []
+
+    def look(connection: object, record: object) -> None:
+        with psycopg.connect(url) as other:
+            row = other.execute("select count(*) from pg_locks where locktype = 'advisory'").fetchone()
+        free.append(row == (0,))
+
+    with StoredStudy(url, small_space(), OTHER) as study:
+        study.add(proposal())
+        sqlalchemy.event.listen(study._storage.engine, "close", look)
+    assert free == [True]
 
 
 def test_a_label_says_who_holds_a_study_and_is_short_enough_for_a_connection() -> None:

@@ -43,6 +43,10 @@ class Cut:
         self._url, self._at, self._after = url, at, after
         sqlalchemy.event.listen(study._storage.engine, "commit", self._commit)
 
+    def again(self) -> None:
+        """Count from the beginning."""
+        self.n_commits = 0
+
     def _commit(self, connection: sqlalchemy.Connection) -> None:
         self.n_commits += 1
         if self.n_commits != self._at:
@@ -85,6 +89,32 @@ def test_a_connection_lost_at_any_commit_changes_nothing(
         if table(url) != expected:
             wrong.append(at)
     assert wrong == []
+
+
+def test_trials_whose_adding_was_not_answered_are_there_once_although_they_are_alike(
+    study: StoredStudy, url: str
+) -> None:
+    study.patience.say = lambda sentence: None
+    cut = Cut(study, url, at=1, after=True)
+    assert study.add(proposal()).number == 0
+    cut.again()
+    assert study.add(proposal()).number == 1
+    assert len(study.trials(MOST_HEAD)) == 2
+
+
+def test_a_trial_whose_closing_was_not_answered_is_closed_once(study: StoredStudy, url: str) -> None:
+    said: list[str] = []
+    study.patience.say = said.append
+    # the closing is one of a handful of commits; the connection is lost after each of them once
+    for at in range(1, 6):
+        trial = study.add(proposal())
+        trial.run_id = "a" * 32
+        trial.end("failed", "its loss is NaN", "val_loss")
+        study.end(trial)
+        Cut(study, url, at, after=True)
+        study.close(trial)
+    assert len(said) == 2 * 5
+    assert {one.state.name for one in optuna.load_study(study_name="small", storage=url).trials} == {"FAIL"}
 
 
 def test_a_study_waits_for_a_server_that_is_down_and_says_so_once_without_the_password(
