@@ -100,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--show-augment", metavar="FILE.png", help="draw what augmentation does to a picture; train nothing"
     )
+    parser.add_argument(
+        "--attach", action="store_true", help="show this study while another process runs it; run nothing"
+    )
     parser.add_argument("--fresh", action="store_true", help="discard the study of this name first (asks)")
     parser.add_argument(
         "--json", action="store_true", help="print the summary as one line of JSON, and nothing else"
@@ -167,6 +170,8 @@ def _run(asked: argparse.Namespace, command: str) -> int:
     if asked.fresh and asked.dry_run:
         raise UserError("--fresh discards and --dry-run changes nothing; give one of them.")
     request = check(_options(asked, command))
+    if asked.attach:
+        return _attach(request)
     # With --json, standard output holds the summary and nothing else.
     out = sys.stderr if asked.json else sys.stdout
     print(f"home {request.options.home}", file=out)
@@ -189,6 +194,15 @@ def _run(asked: argparse.Namespace, command: str) -> int:
         if asked.fresh and is_begun and not _discard(request, out):
             return NOTHING_FOUND
         return _search(request, data, asked.json, out, executor)
+
+
+def _attach(request: Request) -> int:
+    from search.driver.watching import watch
+
+    stop = threading.Event()
+    with _interruptible(stop, "no longer watching; the study goes on"):
+        watch(request, _view_opener(request, sys.stdout), stop)
+    return 0
 
 
 def _opened(options: Options, trains: bool) -> "AbstractContextManager[Executor]":
@@ -227,7 +241,7 @@ def _search(request: Request, data: "DataSet", as_json: bool, out: TextIO, execu
     from search.driver.summary import summary, summary_text
 
     stop = threading.Event()
-    with _interruptible(stop) as heard:
+    with _interruptible(stop, "stopping after what is running; Ctrl-C again stops at once") as heard:
         outcome = run_study(request, data, _view_opener(request, out), stop, executor)
     found = summary(request, data, outcome)
     if as_json:
@@ -260,8 +274,8 @@ def _view_opener(request: Request, out: TextIO) -> Callable[["list[Trial]", floa
 
 
 @contextmanager
-def _interruptible(stop: threading.Event) -> Iterator[set[int]]:
-    """Let the first Ctrl-C, or SIGTERM, finish the running epochs, and the second Ctrl-C end at once.
+def _interruptible(stop: threading.Event, saying: str) -> Iterator[set[int]]:
+    """Let the first Ctrl-C, or SIGTERM, set `stop`, and the second Ctrl-C end at once.
 
     Yields:
         The signals that came.
@@ -272,7 +286,7 @@ def _interruptible(stop: threading.Event) -> Iterator[set[int]]:
         if number == signal.SIGINT and stop.is_set():
             raise KeyboardInterrupt
         if not stop.is_set():
-            print("stopping after what is running; Ctrl-C again stops at once", file=sys.stderr, flush=True)
+            print(saying, file=sys.stderr, flush=True)
         heard.add(number)
         stop.set()
 

@@ -50,6 +50,19 @@ def held_at(home: Path, study: str) -> Iterator[None]:
         lock.release()
 
 
+def is_held(home: Path, study: str) -> bool:
+    """Tell whether a driver holds a study of a home; it is asked by taking the lock for a moment."""
+    lock = FileLock(home / "studies" / f"{study}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # there is no such home
+        return False
+    lock.release()
+    return False
+
+
 def unwritable(home: Path, error: OSError) -> StudyError:
     """Say that a home cannot be written."""
     return StudyError(f"--home: {home} cannot be written ({error.strerror}); give another folder.")

@@ -21,7 +21,7 @@ from search.errors import StudyError
 from search.recorder.exclusive import hold
 from search.recorder.holder import Holder
 from search.recorder.patience import DatabaseAway, Patience, patiently, watch
-from search.recorder.stored_trial import OPTUNA_STATES, facts_of, read_trial
+from search.recorder.stored_trial import OPTUNA_STATES, facts_of, read_trial, reported_epochs
 from search.scheduler.race import RaceResult
 from search.scheduler.trial import Proposal, Trial
 from search.training.segment import Size
@@ -114,6 +114,16 @@ class StoredStudy:
         found = [read_trial(one, most_head, self._metric) for one in self._study.get_trials(deepcopy=False)]
         for trial in found:
             trial.run_id = trial.run_id or late.get(str(trial.number))
+        return found
+
+    @patiently
+    def trials_so_far(self, most_head: int) -> list[Trial]:
+        """Read all trials to be looked at: those that run have the epochs that they have reported."""
+        found = []
+        for frozen in self._study.get_trials(deepcopy=False):
+            trial = read_trial(frozen, most_head, self._metric)
+            trial.epochs = reported_epochs(frozen, most_head, self._metric)
+            found.append(trial)
         return found
 
     def add(self, proposal: Proposal) -> Trial:

@@ -53,9 +53,13 @@ def read_trial(frozen: FrozenTrial, most_head: int, metric: str) -> Trial:
     if trial.state != "running":
         trial.reason = attrs.get("last_pause" if trial.state == "paused" else "reason")
         trial.outcome = _outcome(attrs)
-        for stage in STAGES:
-            trial.epochs[stage] = _epochs(frozen, stage, most_head, metric)
+        trial.epochs = reported_epochs(frozen, most_head, metric)
     return trial
+
+
+def reported_epochs(frozen: FrozenTrial, most_head: int, metric: str) -> dict[Stage, list[Epoch]]:
+    """Read the epochs that a trial has reported, by stage, with the objective as their only metric."""
+    return {stage: _epochs(frozen, stage, most_head, metric) for stage in STAGES}
 
 
 def _epochs(frozen: FrozenTrial, stage: Stage, most_head: int, metric: str) -> list[Epoch]:

@@ -187,3 +187,45 @@ def test_a_segment_that_hangs_is_ended_by_the_time_limit_of_its_trial(
     assert hung[0].state.name == "PRUNED"
     assert sum(summary["trials"].values()) == 3
     assert summary["champion"] is not None
+
+
+def test_who_attaches_sees_the_running_study_and_is_told_where_there_is_none(command: Command) -> None:
+    alone = command.run("--attach")
+    assert alone.returncode == 2
+    assert "--attach: nobody runs study small" in alone.stderr
+
+    with started(command, *OPTIONS) as process:
+        wait_for_epochs(command, process, 1)
+        watching = command.run(*OPTIONS, "--attach")
+        process.communicate(timeout=300)
+    assert watching.returncode == 0, watching.stderr
+    ended = {line.split(": ")[0] for line in watching.stdout.splitlines() if " trial " in line}
+    assert len(ended) >= 4, watching.stdout
+    assert len(trials_of(command.home)) == 8
+
+
+CLOCK = """
+import os
+import time
+
+_shift_s = float(os.environ.get("SHIFT_S", "0"))
+_time, _time_ns = time.time, time.time_ns
+time.time = lambda: _time() + _shift_s
+time.time_ns = lambda: _time_ns() + int(_shift_s * 1e9)
+"""
+
+
+def test_a_clock_that_jumps_back_a_day_between_two_starts_changes_nothing(
+    command: Command, alone: Alone, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(CLOCK)
+    command.environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command.environment["SHIFT_S"] = "86400"
+    with started(command, *OPTIONS) as process:
+        wait_for_epochs(command, process, 5)
+        process.kill()
+    command.environment["SHIFT_S"] = "-86400"
+    summary = command.summary(*OPTIONS)
+
+    check_whole(command, alone, 8)
+    assert summary["epochs_run"] <= epochs_trained(command.home) <= summary["epochs_run"] + 2
