@@ -8,6 +8,7 @@
     │   ├── StudyError       the study that exists is another one, or cannot be opened
     │   └── TrackingError    the tracking server or the registry refused
     └── TrialError           this trial is lost, the study goes on
+        └── OutOfMemory      unless it goes through the network in smaller parts
 
 Anything else that comes out of the package is a bug and ends the run with its traceback.
 """
@@ -51,6 +52,13 @@ class TrackingError(UserError):
 
 class TrialError(SearchError):
     """This trial cannot go on (its loss is NaN, say); the study does."""
+
+
+class OutOfMemory(TrialError):
+    """The device or the machine has too little memory for this segment.
+
+    The driver tries again with smaller parts.
+    """
 
 
 def first_few(sentences: Sequence[str]) -> Iterator[str]:
