@@ -9,6 +9,7 @@
     │   ├── TrackingError    the tracking server or the registry refused
     │   └── MachineError     this machine cannot do what is asked of it
     ├── TrialError           this trial is lost, the study goes on
+    │   └── OutOfMemory      unless it goes through the network in smaller parts
     └── WorkerLost           a worker died of a call, which another one may do
 
 Anything else that comes out of the package is a bug and ends the run with its traceback.
@@ -65,6 +66,13 @@ class WorkerLost(SearchError):
 
 class TrialError(SearchError):
     """This trial cannot go on (its loss is NaN, say); the study does."""
+
+
+class OutOfMemory(TrialError):
+    """The device or the machine has too little memory for this segment.
+
+    The driver tries again with smaller parts.
+    """
 
 
 def first_few(sentences: Sequence[str]) -> Iterator[str]:

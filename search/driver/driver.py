@@ -11,16 +11,16 @@ from search.driver.limits import Limits
 from search.driver.records import Records
 from search.driver.slots import Slots
 from search.driver.view import View
-from search.errors import TrialError, WorkerLost
+from search.errors import OutOfMemory, TrialError, WorkerLost
 from search.executor.executor import Executor
 from search.scheduler.judge import Verdict
 from search.scheduler.race import Race
 from search.scheduler.scheduler import Scheduler
 from search.scheduler.trial import State, Trial
-from search.training.segment import Segment, SegmentResult
+from search.training.segment import Accumulation, Segment, SegmentResult
 
-# How often a segment is tried in all on which workers die.
-_MOST_TRIES = 2
+# In how many parts batches go through the network where memory is too small for them whole.
+_PARTS = 2
 
 
 @dataclass
@@ -158,6 +158,9 @@ class Driver:
         trial = running.trial
         try:
             result = future.result()
+        except OutOfMemory as error:
+            self._try_again(running, str(error))
+            return
         except TrialError as error:
             self._end(trial, "failed", str(error))
             return
@@ -183,7 +186,11 @@ class Driver:
             self._waiting.appendleft(trial)
 
     def _try_again(self, running: _Running, reason: str) -> None:
-        """Have the segment of a worker that died run again, unless it hung or others died of it before."""
+        """Have a segment that ended in a worker's death, or in want of memory, run again.
+
+        Once it runs as it is; then, as a worker may have died of want of memory too, its batches go through
+        the network in parts. One that hung does not run again.
+        """
         trial, segment = running.trial, running.segment
         where = f"{segment.stage} epoch {segment.until}"
         if running.is_overdue:
@@ -191,10 +198,13 @@ class Driver:
             self._end(trial, "pruned", f"budget.trial_timeout: {where} did not end, {limit}")
             return
         deaths = self._deaths[trial.key] = self._deaths.get(trial.key, 0) + 1
-        if deaths == _MOST_TRIES:
-            self._end(trial, "failed", f"{deaths} workers died in {where}; the last: {reason}")
+        if deaths > 1 and trial.accumulation is not None:
+            self._end(trial, "failed", f"{where} was tried {deaths} times; the last time: {reason}")
             return
         note = f"{where}: {reason}"
+        if deaths > 1:
+            trial.accumulation = Accumulation(segment.stage, segment.until, _PARTS)
+            note = f"{note}; from now on with batches in {_PARTS} parts"
         self._recorder.retried(trial, note)
         self._view.say(f"trial {trial.number} runs again at {note}")
         self._waiting.appendleft(trial)

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from search.config.trial_config import Stage
-from search.errors import MachineError, WorkerLost
+from search.errors import MachineError, OutOfMemory, WorkerLost
 from search.training.worker import WorkerPlan
 
 # told after each part of an epoch: slot, stage, epoch, share of the epoch done
@@ -49,15 +49,16 @@ def ask(executor: Executor, task: str, *arguments: Any) -> Any:
     """Have one call done, where nothing else runs; if its worker dies of it, once more.
 
     Raises:
-        MachineError: The worker died twice.
+        MachineError: The worker died twice, or memory was too small twice.
     """
     try:
         return executor.submit(task, *arguments).result()
-    except WorkerLost:
+    except (WorkerLost, OutOfMemory):
         pass
     try:
         return executor.submit(task, *arguments).result()
-    except WorkerLost as error:
+    except (WorkerLost, OutOfMemory) as error:
         raise MachineError(
-            f"A worker died twice of one call ({task}): {error}; run the command again."
+            f"One call ({task}) did not come to its end, nor when it was tried again: {error}; "
+            "run the command again."
         ) from error

@@ -16,7 +16,11 @@ class ForwardProgram(Protocol):
     """A model in inference, compiled."""
 
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
-        """Run the model over all inputs, `batch_size` at a time."""
+        """Run the model over all inputs, `batch_size` at a time.
+
+        Raises:
+            MemoryError: The device has not enough of it.
+        """
         ...
 
 
@@ -79,13 +83,27 @@ def forward_program(model: keras.Model, batch_size: int) -> ForwardProgram:
 
 
 def training_program(
-    model: keras.Model, trained: list[keras.Variable], optimizer: OptimizerName, batch_size: int
+    model: keras.Model,
+    trained: list[keras.Variable],
+    optimizer: OptimizerName,
+    batch_size: int,
+    parts: int = 1,
 ) -> TrainingProgram:
-    """Compile the training of some variables of a model."""
+    """Compile the training of some variables of a model.
+
+    Args:
+        model: The model.
+        trained: Its variables that are trained.
+        optimizer: What trains them.
+        batch_size: Rows whose mean loss one step lowers.
+        parts: How many parts a batch goes through the model in, so that the memory of one is enough. Each
+            has `ceil(batch_size / parts)` rows, or what is left of the batch. Their gradients add up to those
+            of the whole batch, whose sums are rounded in another order; dropout draws other numbers.
+    """
     if keras.backend.backend() == "jax":
         from search.model.programs_jax import Training as JaxTraining
 
-        return JaxTraining(model, trained, make_optimizer(optimizer), batch_size)
+        return JaxTraining(model, trained, make_optimizer(optimizer), batch_size, parts)
     from search.model.programs_tensorflow import Training
 
-    return Training(model, trained, make_optimizer(optimizer), batch_size)
+    return Training(model, trained, make_optimizer(optimizer), batch_size, parts)

@@ -1,11 +1,14 @@
 """Programs under JAX: one scan over the full batches, and one step for the rest."""
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
+
+from search.model.memory import memory_errors
 
 
 class Forward:
@@ -25,7 +28,8 @@ class Forward:
         others = [variable.value for variable in self._model.non_trainable_variables]
         starts = range(0, len(inputs), self._batch_size)
         batches = (inputs[start : start + self._batch_size] for start in starts)
-        return np.concatenate([np.asarray(self._run(trainable, others, batch)) for batch in batches])
+        with memory_errors():
+            return np.concatenate([np.asarray(self._run(trainable, others, batch)) for batch in batches])
 
 
 class Training:
@@ -37,12 +41,14 @@ class Training:
         trained: list[keras.Variable],
         optimizer: keras.optimizers.Optimizer,
         batch_size: int,
+        parts: int,
     ) -> None:
         self.optimizer = optimizer
         optimizer.build(trained)
         # Keras would bake its value into the compiled step, so the decay is applied here.
         self._decay, optimizer.weight_decay = optimizer.weight_decay, None
         self._model, self._trained, self._batch_size = model, trained, batch_size
+        self._part_size = math.ceil(batch_size / parts)
         chosen = {id(variable) for variable in trained}
         self._others = [variable for variable in model.variables if id(variable) not in chosen]
         self._loss = keras.losses.CategoricalCrossentropy(from_logits=True)
@@ -84,26 +90,45 @@ class Training:
         return np.concatenate(logits), np.concatenate(losses)
 
     def _scan_in_memory(self, state: Any, batches: Any) -> Any:
-        try:
+        with memory_errors():
             return jax.block_until_ready(self._scan(state, self._decay.value, batches))
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            raise MemoryError(str(error)) from error
 
     def _stepper(self, decay: Any) -> Any:
-        gradients_of = jax.value_and_grad(self._forward, has_aux=True)
-
         def step(state: Any, batch: Any) -> Any:
             trained, others, optimizer = state
             *pictures, lr = batch
-            (loss, (outputs, others)), gradients = gradients_of(trained, others, *pictures)
+            (loss, (outputs, others)), gradients = self._in_parts(trained, others, pictures)
             optimizer = [*optimizer[: self._lr], lr, *optimizer[self._lr + 1 :]]
             decayed = [value - value * decay * lr for value in trained]
             trained, optimizer = self.optimizer.stateless_apply(optimizer, gradients, decayed)
             return (trained, others, optimizer), (outputs, loss)
 
         return step
+
+    def _in_parts(self, trained: Any, others: Any, pictures: Any) -> Any:
+        """Differentiate the mean loss of a batch, one part of it after the other."""
+        gradients_of = jax.value_and_grad(self._forward, has_aux=True)
+        n_rows, size = len(pictures[0]), self._part_size
+        if n_rows <= size:
+            return gradients_of(trained, others, *pictures)
+
+        def add(so_far: Any, part: Any) -> Any:
+            others, loss, gradients = so_far
+            (its_loss, (outputs, others)), its_gradients = gradients_of(trained, others, *part)
+            share = len(outputs) / n_rows
+            pairs = zip(gradients, its_gradients, strict=True)
+            return (others, loss + share * its_loss, [total + share * own for total, own in pairs]), outputs
+
+        full = n_rows - n_rows % size
+        nothing = (others, jnp.zeros(()), [jnp.zeros_like(value) for value in trained])
+        parts = [_in_batches(values[:full], size) for values in pictures]
+        so_far, outputs = jax.lax.scan(add, nothing, parts)
+        outputs = outputs.reshape(full, -1)
+        if full < n_rows:
+            so_far, last = add(so_far, [values[full:] for values in pictures])
+            outputs = jnp.concatenate([outputs, last])
+        others, loss, gradients = so_far
+        return (loss, (outputs, others)), gradients
 
     def _forward(self, trained: Any, others: Any, inputs: Any, targets: Any, weights: Any) -> Any:
         pairs = [*zip(self._trained, trained, strict=True), *zip(self._others, others, strict=True)]
@@ -113,5 +138,5 @@ class Training:
         return loss, (outputs, [scope.get_current_value(variable) for variable in self._others])
 
 
-def _in_batches(values: np.ndarray, size: int) -> np.ndarray:
+def _in_batches(values: Any, size: int) -> Any:
     return values.reshape(-1, size, *values.shape[1:])

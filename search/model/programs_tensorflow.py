@@ -1,8 +1,12 @@
 """Programs under TensorFlow: one graph for many steps, the loop inside it."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+from search.model.memory import memory_errors
 
 
 class Forward:
@@ -18,9 +22,10 @@ class Forward:
     def __call__(self, inputs: np.ndarray) -> np.ndarray:
         """Run the model over all inputs, `batch_size` at a time."""
         starts = range(0, len(inputs), self._batch_size)
-        return np.concatenate(
-            [self._run(inputs[start : start + self._batch_size]).numpy() for start in starts]
-        )
+        with memory_errors():
+            return np.concatenate(
+                [self._run(inputs[start : start + self._batch_size]).numpy() for start in starts]
+            )
 
 
 class Training:
@@ -32,10 +37,12 @@ class Training:
         trained: list[keras.Variable],
         optimizer: keras.optimizers.Optimizer,
         batch_size: int,
+        parts: int,
     ) -> None:
         self.optimizer = optimizer
         optimizer.build(trained)
         self._model, self._trained, self._batch_size = model, trained, batch_size
+        self._part_size = math.ceil(batch_size / parts)
         self._loss = keras.losses.CategoricalCrossentropy(from_logits=True)
         self._steps = tf.function(
             self._loop,
@@ -57,11 +64,9 @@ class Training:
         self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, lrs: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Train one step for each batch of the inputs, in order."""
-        try:
+        with memory_errors():
             logits, losses = self._steps(inputs, targets, weights, lrs)
-        except tf.errors.ResourceExhaustedError as error:
-            raise MemoryError(error.message) from error
-        return logits.numpy(), losses.numpy()
+            return logits.numpy(), losses.numpy()
 
     def _loop(
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, lrs: tf.Tensor
@@ -80,12 +85,38 @@ class Training:
         self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, lr: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         self.optimizer.learning_rate.assign(lr)
+        differentiate = self._whole if self._part_size >= self._batch_size else self._in_parts
+        outputs, loss, gradients = differentiate(inputs, targets, weights)
+        self.optimizer.apply(gradients, self._trained)
+        return outputs, loss
+
+    def _in_parts(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Differentiate the mean loss of a batch, one part of it after the other."""
+        n_rows = tf.shape(inputs)[0]
+        n_parts = -(-n_rows // self._part_size)
+        logits = tf.TensorArray(tf.float32, n_parts, infer_shape=False, element_shape=targets.shape)
+        loss = tf.constant(0.0)
+        gradients = [tf.zeros_like(variable.value) for variable in self._trained]
+        for part in tf.range(n_parts):
+            # Else the next part is in memory before this one is done.
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            rows = slice(part * self._part_size, (part + 1) * self._part_size)
+            outputs, its_loss, its_gradients = self._whole(inputs[rows], targets[rows], weights[rows])
+            share = tf.cast(tf.shape(outputs)[0], tf.float32) / tf.cast(n_rows, tf.float32)
+            logits, loss = logits.write(part, outputs), loss + share * its_loss
+            gradients = [total + share * own for total, own in zip(gradients, its_gradients, strict=True)]
+        return logits.concat(), loss, gradients
+
+    def _whole(
+        self, inputs: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Differentiate the mean loss of some rows, all at once."""
         trained = [variable.value for variable in self._trained]
         with tf.GradientTape() as tape:
             # those of BatchNormalization are not watched by themselves, since the layer stands still
             tape.watch(trained)
             outputs = self._model(inputs, training=True)
             loss = self._loss(targets, outputs, weights)
-        gradients = tape.gradient(loss, trained)
-        self.optimizer.apply(gradients, self._trained)
-        return outputs, loss
+        return outputs, loss, tape.gradient(loss, trained)

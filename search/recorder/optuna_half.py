@@ -163,8 +163,9 @@ class StoredStudy:
 
     @patiently
     def note_retries(self, trial: Trial) -> None:
-        """Note which segments of a trial had to run again, and why."""
-        self._set(trial, {"retries": trial.retries})
+        """Note which segments of a trial had to run again, why, and how they do from now on."""
+        accumulation = {"accumulation": asdict(trial.accumulation)} if trial.accumulation else {}
+        self._set(trial, {"retries": trial.retries, **accumulation})
 
     @patiently
     def promote(self, trial: Trial) -> None:

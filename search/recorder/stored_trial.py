@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.config.trial_config import STAGES, Stage, TrialConfig
 from search.scheduler.steps import step_of
 from search.scheduler.trial import Outcome, Proposal, Reached, State, Trial
-from search.training.segment import Epoch
+from search.training.segment import Accumulation, Epoch
 
 _STATES: dict[TrialState, State] = {
     TrialState.RUNNING: "running",
@@ -45,6 +45,8 @@ def read_trial(frozen: FrozenTrial, most_head: int, metric: str) -> Trial:
     trial.reported = set(frozen.intermediate_values)
     trial.promotions = list(attrs.get("promotions", ()))
     trial.retries = list(attrs.get("retries", ()))
+    if "accumulation" in attrs:
+        trial.accumulation = Accumulation(**attrs["accumulation"])
     trial.is_open = trial.state == "running"
     if attrs.get("state") == "paused":
         trial.must_replay, trial.closed = True, not trial.is_open

@@ -131,7 +131,9 @@ class Scheduler:
         return Proposal(asked, *point)
 
     def begin(self, trial: Trial) -> None:
-        """Take a proposal in that has become a trial."""
+        """Take a proposal in that has become a trial; one that continues another trains as that did."""
+        if trial.proposal.continues is not None and trial.accumulation is None:
+            trial.accumulation = self.trials[trial.proposal.continues].accumulation
         trial.promotions = list(trial.promotions or trial.proposal.promotions)
         self.trials.append(trial)
         self._judge.begin(trial)

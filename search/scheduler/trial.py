@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from search.config.trial_config import STAGES, Stage, TrialConfig
-from search.training.segment import Epoch, Segment, better, stage_ended
+from search.training.segment import Accumulation, Epoch, Segment, better, stage_ended
 
 State = Literal["running", "paused", "complete", "pruned", "failed"]
 # How a trial got past a rung: by its rank there, or as one of the few that rank badly.
@@ -110,6 +110,7 @@ class Trial:
         must_replay: Whether its epochs hold the objective only, so that they are replayed before it goes on.
         files: The folder of what its callbacks wrote, once it is known; None where they write nothing.
         retries: Which of its segments had to run again, and why.
+        accumulation: From where on its batches go through the network in parts; None where they never do.
         programs: Training programs that this driver had compiled for it.
     """
 
@@ -132,6 +133,7 @@ class Trial:
     must_replay: bool = False
     files: Path | None = None
     retries: list[str] = field(default_factory=list)
+    accumulation: Accumulation | None = None
     programs: int = 0
 
     @property
@@ -272,6 +274,7 @@ class Trial:
             asker=asker,
             owner=owner,
             files=files,
+            accumulation=self.accumulation,
         )
 
 

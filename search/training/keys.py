@@ -32,7 +32,8 @@ def checkpoint_key(segment: Segment, stage: Stage, epoch: int, draw_seed: int, f
         start: Any = {"facts": dict(facts), "trial": _of_trial(segment, draw_seed), "format": FORMAT}
     else:
         start = checkpoint_key(segment, "head", segment.head_epochs, draw_seed, facts)
-    return digest_of({"start": start, "stage": stage, "epoch": epoch, **_of_stage(segment.config, stage)})
+    settings = {**_of_stage(segment.config, stage), **_of_parts(segment, stage, epoch)}
+    return digest_of({"start": start, "stage": stage, "epoch": epoch, **settings})
 
 
 def draw_key(draw: int, strength: float, draw_seed: int, facts: Facts) -> str:
@@ -82,6 +83,14 @@ def _of_trial(segment: Segment, draw_seed: int) -> dict[str, Any]:
         "replicate": segment.replicate,
         "owner": segment.owner,
     }
+
+
+def _of_parts(segment: Segment, stage: Stage, epoch: int) -> dict[str, Any]:
+    """From where on in a stage batches go through in parts; nothing for an epoch before that."""
+    parts = segment.parts(stage, epoch)
+    if segment.accumulation is None or parts == 1:
+        return {}
+    return {"accumulation": {"from": segment.accumulation.first_epoch(stage), "parts": parts}}
 
 
 def _of_stage(config: TrialConfig, stage: Stage) -> dict[str, Any]:

@@ -1,14 +1,39 @@
 """Segment: the unit of work. Training of one stage of one trial from one checkpoint to a later one."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.config.trial_config import Stage, TrialConfig
+from search.config.trial_config import STAGES, Stage, TrialConfig
 
 # told after each part of an epoch: stage, epoch, share of the epoch done
 Progress = Callable[[Stage, int, float], None]
+
+
+@dataclass(frozen=True)
+class Accumulation:
+    """From an epoch of a trial on, each step's batch goes through the network in parts.
+
+    The gradients of the parts are added up, so a step needs the memory of one part and is still one step of
+    the whole batch. Dropout draws other numbers, and sums are rounded in another order.
+
+    Attributes:
+        stage: The stage of that epoch; a later stage is in parts from its first epoch on.
+        epoch: Its number within the stage, from 1.
+        parts: How many parts a batch goes through in.
+    """
+
+    stage: Stage
+    epoch: int
+    parts: int
+
+    def first_epoch(self, stage: Stage) -> int | None:
+        """Give the first epoch of a stage that is in parts, from 1; None where none is."""
+        if STAGES.index(stage) < STAGES.index(self.stage):
+            return None
+        return self.epoch if stage == self.stage else 1
 
 
 @dataclass(frozen=True)
@@ -28,6 +53,8 @@ class Segment:
         owner: None where stored work of other trials may be taken up; else the trial that alone may.
         files: The name of the folder in which the trial's callbacks write, which is its own; so are its
             epochs then, but not its features. None where its callbacks, if any, leave nothing but numbers.
+        accumulation: From where on in the trial batches go through the network in parts; None where they
+            never do.
     """
 
     config: TrialConfig
@@ -41,6 +68,21 @@ class Segment:
     asker: str = ""
     owner: str | None = None
     files: str | None = None
+    accumulation: Accumulation | None = None
+
+    def parts(self, stage: Stage, epoch: int) -> int:
+        """Count the parts in which batches go through the network in an epoch of the trial.
+
+        A batch of 4 rows asked for in 3 parts goes through in 2, since a part has `ceil(4 / 3)` rows. It is
+        1 where scikit-learn fits the classifier, which takes no steps.
+        """
+        accumulation, size = self.accumulation, self.config.batch_size
+        if accumulation is None or (stage == "head" and self.config.is_linear):
+            return 1
+        first = accumulation.first_epoch(stage)
+        if first is None or epoch < first:
+            return 1
+        return math.ceil(size / math.ceil(size / accumulation.parts))
 
 
 @dataclass(frozen=True)

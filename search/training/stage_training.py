@@ -38,8 +38,10 @@ class StageTraining:
         start: Where stage 2 starts; None for stage 1, and for a stage 2 that is resumed next.
         progress: Told after each part of an epoch: stage, epoch, share done.
         folder: Where the trial's callbacks write; None where they write nothing.
+        parts: In how many parts a batch goes through the network.
 
     Attributes:
+        parts: The same.
         trained_layers: How many layers the stage trains, the classifier included.
         trained_parameters: How many numbers the stage trains.
         last: The checkpoint that was taken or resumed from last.
@@ -57,6 +59,7 @@ class StageTraining:
         start: Checkpoint | None,
         progress: Progress,
         folder: Path | None = None,
+        parts: int = 1,
     ) -> None:
         self._segment, self._config, self._stage = segment, segment.config, segment.stage
         self._images, self._bench = images, bench
@@ -64,7 +67,8 @@ class StageTraining:
         self._seed = seed_for(segment.study_seed, "replicate", segment.replicate)
         self._trained = bench.network.trained_in(self._config, self._stage)
         self._way = workshop.way(bench, self._config, self._stage)
-        self._program = workshop.training(bench, self._config, self._stage)
+        self._program = workshop.training(bench, self._config, self._stage, parts)
+        self.parts = parts
         self.trained_layers = bench.network.n_trained_layers(self._config, self._stage)
         self.trained_parameters = sum(math.prod(variable.shape) for variable in self._trained.values())
         self.last = start

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from search.config.sections import Reuse
 from search.config.trial_config import FLIP_ROTATION, Stage, TrialConfig
 from search.data.image_set import ImageSet
 from search.data.own_augmentor import OwnAugmentor
-from search.errors import TrialError
+from search.errors import OutOfMemory
+from search.model.memory import memory_errors
 from search.model.network import Network
 from search.model.programs import forward_program
 from search.store.entries import Store
@@ -32,6 +33,8 @@ from search.training.stage_training import StageTraining, predict
 from search.training.workshop import FORWARD_BATCH, Bench, Workshop
 
 _REUSE = Reuse()
+
+_T = TypeVar("_T")
 
 # Pictures whose median time is a network's latency
 _TIMED_PICTURES = 15
@@ -91,8 +94,12 @@ class Trainer:
 
         Raises:
             TrialError: The loss is not finite.
+            OutOfMemory: There is too little memory; by then no network is in it.
             SpaceError: A callback does what cannot be kept.
         """
+        return self._in_memory(segment, segment.until, lambda: self._run(segment))
+
+    def _run(self, segment: Segment) -> SegmentResult:
         stage, n_programs = self._stage(segment), self.workshop.compiled
         self._store.touch("arrays", stage.images.key)
         epochs = self._stored_rows(stage)
@@ -115,11 +122,24 @@ class Trainer:
 
         Returns:
             Logits, `(n of the split, classes) float32`.
+
+        Raises:
+            OutOfMemory: As in `run`.
         """
-        return predict(self.load_best(segment), self._images(segment.config.image_size), split)
+        images = self._images(segment.config.image_size)
+        return self._in_memory(
+            segment, segment.until, lambda: predict(self.load_best(segment), images, split)
+        )
 
     def load_best(self, segment: Segment) -> Bench:
-        """Load the best weights that a trial had by the end of a segment; what is lost is trained again."""
+        """Load the best weights that a trial had by the end of a segment; what is lost is trained again.
+
+        Raises:
+            OutOfMemory: As in `run`.
+        """
+        return self._in_memory(segment, segment.until, lambda: self._load_best(segment))
+
+    def _load_best(self, segment: Segment) -> Bench:
         stage = self._stage(segment)
         checkpoint = self._checkpoint(stage, segment.until)
         self._live = None
@@ -241,14 +261,14 @@ class Trainer:
 
     def _advance(self, stage: _Stage, number: int) -> Epoch:
         """Train one epoch from where the one before ended."""
+        # What is trained may be the end of stage 1, lost, in a segment of stage 2.
+        return self._in_memory(stage.segment, number, lambda: self._train(stage, number))
+
+    def _train(self, stage: _Stage, number: int) -> Epoch:
         training = self._at(stage, number - 1)
         self._live = None
         started = time.monotonic()
-        try:
-            metrics = training.train_epoch(number)
-        except MemoryError as error:
-            size = stage.segment.config.batch_size
-            raise TrialError(f"out of memory in stage {stage.segment.stage} at batch_size {size}") from error
+        metrics = training.train_epoch(number)
         seconds = time.monotonic() - started
         row = Epoch(
             stage=stage.segment.stage,
@@ -281,10 +301,13 @@ class Trainer:
         return stage_ended(config, stage.segment.stage, values, metric, last.stops)
 
     def _at(self, stage: _Stage, number: int) -> StageTraining:
-        """Bring the stage to an epoch in memory; 0 is its start."""
+        """Bring the stage to an epoch in memory, in the program of the next one; 0 is its start."""
         reached = self._checkpoint(stage, number) if number > 0 and not self._is_live(stage, number) else None
+        parts = stage.segment.parts(stage.segment.stage, number + 1)
         if self._live and self._is_live(stage, number):
-            return self._live[1]
+            if self._live[1].parts == parts:
+                return self._live[1]
+            reached = self._live[1].last
         # Asked for only where the stage begins: it may be gone by the time the stage goes on.
         start = self._end_of_head(stage) if stage.segment.stage == "tune" and number == 0 else None
         store = self._store if stage.segment.owner is None else None
@@ -299,10 +322,24 @@ class Trainer:
             start,
             self._progress,
             folder_of(self._store.root, stage.segment),
+            parts,
         )
         if reached is not None:
             training.resume(reached)
         return training
+
+    def _in_memory(self, segment: Segment, epoch: int, work: Callable[[], _T]) -> _T:
+        """Do some work; where memory is too small for it, let go of all that is in it."""
+        try:
+            with memory_errors():
+                return work()
+        except MemoryError:
+            parts = segment.parts(segment.stage, epoch)
+        # Past the handler, since the error's traceback holds on to what was being trained.
+        self._live = None
+        self.workshop.clear()
+        size = segment.config.batch_size
+        raise OutOfMemory(f"out of memory in stage {segment.stage} at batch_size {size}, parts {parts}")
 
     def _is_live(self, stage: _Stage, number: int) -> bool:
         """Tell whether the network in memory stands where the stage was after an epoch, from 1."""

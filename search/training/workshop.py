@@ -1,12 +1,13 @@
 """Workshop: the networks and compiled programs of one process, made once and used by every trial."""
 
+import gc
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
 
-from search.config.trial_config import BUILTIN, OptimizerName, Stage, TrialConfig
+from search.config.trial_config import BUILTIN, Stage, TrialConfig
 from search.errors import SpaceError
 from search.model.augmentation import Augmentation, Augmenting, augmentation_of
 from search.model.backbones import backbone
@@ -121,22 +122,28 @@ class Workshop:
             bench.cuts[cut] = _way(f"cut {cut.position}", *bench.network.split(cut))
         return bench.cuts[cut]
 
-    def training(self, bench: Bench, config: TrialConfig, stage: Stage) -> TrainingProgram:
-        """Give the program that trains a stage; rates, decay and weights are its variables."""
-        trained = bench.network.trained_in(config, stage)
-        key = (self.way(bench, config, stage).name, tuple(trained), config.batch_size, config.optimizer)
+    def training(self, bench: Bench, config: TrialConfig, stage: Stage, parts: int = 1) -> TrainingProgram:
+        """Give the program that trains a stage; rates, decay and weights are its variables.
+
+        Args:
+            bench: The network.
+            config: The trial's settings.
+            stage: The stage.
+            parts: In how many parts a batch goes through the network.
+        """
+        trained, way = bench.network.trained_in(config, stage), self.way(bench, config, stage)
+        key = (way.name, tuple(trained), config.batch_size, config.optimizer, parts)
         if key not in bench.training:
-            model = self.way(bench, config, stage).model
-            bench.training[key] = self._compile(
-                model, list(trained.values()), config.optimizer, config.batch_size
+            self.compiled += 1
+            bench.training[key] = training_program(
+                way.model, list(trained.values()), config.optimizer, config.batch_size, parts
             )
         return bench.training[key]
 
-    def _compile(
-        self, model: keras.Model, trained: list[keras.Variable], optimizer: OptimizerName, batch_size: int
-    ) -> TrainingProgram:
-        self.compiled += 1
-        return training_program(model, trained, optimizer, batch_size)
+    def clear(self) -> None:
+        """Let go of all networks and programs, and of the memory they hold; who asks again gets new ones."""
+        self._benches.clear()
+        gc.collect()
 
 
 def own_preprocess(config: TrialConfig) -> UserFunction | None:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from search.config.trial_config import Stage
 from search.training.keys import checkpoint_key, features_key
-from search.training.segment import Segment
+from search.training.segment import Accumulation, Segment
 
 FACTS = {"pictures": "p", "weights": "w", "environment": {"threads": 2}, "features": "float32"}
 
@@ -108,3 +109,47 @@ def test_the_strength_of_regularization_counts_where_scikit_learn_fits(segment: 
     linear = changed(segment, classifier="svm")
     assert key_of(changed(linear, head_c=0.1)) != key_of(linear)
     assert key_of(changed(segment, head_c=0.1)) == key_of(segment)
+
+
+def accumulated(segment: Segment, stage: Stage, epoch: int, parts: int = 2) -> Segment:
+    return replace(segment, accumulation=Accumulation(stage, epoch, parts))
+
+
+def test_a_key_without_accumulation_is_what_it_was_before_there_was_any(segment: Segment) -> None:
+    # from the last version that had none; another FORMAT, or setting, changes them
+    assert key_of(segment, "head") == "8811e167a7ae1bb91c4f6d3ce49596313c852696ae54aa7f1406d60781800260"
+    assert key_of(segment, "tune") == "21de8c11c30c0f366e5e2821ce76669c71b37190ca351a8084c16eb907f9beb2"
+
+
+PLACES: list[tuple[Stage, int]] = [("head", 1), ("head", 2), ("tune", 1), ("tune", 2), ("tune", 3)]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_parts_are_in_the_keys_from_their_first_epoch_on(segment: Segment, place: tuple[Stage, int]) -> None:
+    parted = accumulated(segment, *place)
+    changed = [key_of(parted, *other) != key_of(segment, *other) for other in PLACES]
+    assert changed == [number >= PLACES.index(place) for number in range(5)]
+
+
+def test_keys_tell_how_many_parts_there_are_and_since_when(segment: Segment) -> None:
+    ways: list[tuple[Stage, int, int]] = [("tune", 1, 2), ("tune", 2, 2), ("tune", 2, 4), ("head", 2, 2)]
+    assert len({key_of(accumulated(segment, *way), "tune", 3) for way in ways}) == 4
+
+
+def test_the_same_parts_asked_for_in_another_way_have_the_same_keys(segment: Segment) -> None:
+    """Stage 1 of two epochs never comes to a third; and one row is the smallest part there is."""
+    after_head, from_tune = accumulated(segment, "head", 3), accumulated(segment, "tune", 1)
+    assert key_of(after_head) == key_of(from_tune)
+    # parts of ceil(16 / 15) = 2 rows are 8
+    assert key_of(accumulated(segment, "tune", 1, 15)) == key_of(accumulated(segment, "tune", 1, 8))
+    assert key_of(accumulated(segment, "tune", 1, 99)) == key_of(accumulated(segment, "tune", 1, 16))
+    assert key_of(accumulated(segment, "tune", 1, 16)) != key_of(accumulated(segment, "tune", 1, 8))
+
+
+def test_parts_that_change_nothing_are_in_no_key(segment: Segment) -> None:
+    one_row = changed(segment, batch_size=1)
+    assert key_of(accumulated(one_row, "head", 1)) == key_of(one_row)
+    assert key_of(accumulated(segment, "head", 1, 1)) == key_of(segment)
+    linear = changed(segment, classifier="svm")
+    assert key_of(accumulated(linear, "head", 1), "head") == key_of(linear, "head")
+    assert key_of(accumulated(linear, "head", 1)) == key_of(accumulated(linear, "tune", 1)) != key_of(linear)

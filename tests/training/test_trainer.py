@@ -252,17 +252,3 @@ def test_a_longer_trial_leaves_the_last_checkpoint_of_a_shorter_one(
     trained = Rows(tmp_path / "epochs").runs()
     trainer.predict_best(segment(short, "tune", 1), "test")
     assert Rows(tmp_path / "epochs").runs() == trained == 2 + 3
-
-
-def test_a_device_that_is_out_of_memory_loses_the_trial(
-    tmp_path: Path, make_light_trainer: Callable, make_config: Callable, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    trainer = make_light_trainer(tmp_path)
-
-    def full(self: StageTraining, number: int) -> None:
-        raise MemoryError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StageTraining, "train_epoch", full)
-        with pytest.raises(TrialError, match="out of memory in stage head at batch_size 16"):
-            trainer.run(segment(make_config(), "head", 1))
