@@ -93,6 +93,8 @@ class OwnAugmentor:
             if self._has_method:
                 getattr(self._function.call, _METHOD)(seed)
             changed = self._function.call(*arguments, **given)
+        except MemoryError:  # that is nothing to mend in the function
+            raise
         except Exception as error:
             raise self._wrong(f"failed with {_told(error)}", "mend it") from error
         return self._checked(changed, picture)

@@ -12,7 +12,7 @@ from search.data.table import read_pictures
 from search.model.backbones import BACKBONES
 from search.scheduler.steps import most_epochs, step_of
 from search.store.entries import Store
-from search.training.segment import Segment
+from search.training.segment import Accumulation, Segment
 from search.training.worker import Worker, WorkerPlan
 
 
@@ -38,14 +38,17 @@ class Alone:
     def expects(self, trial: FrozenTrial) -> dict[int, float]:
         """Give what a trial should have reported, at the steps of whole epochs at which it did."""
         config = TrialConfig.model_validate(trial.user_attrs["config"])
-        found = self.values(config)
+        accumulation = trial.user_attrs.get("accumulation")
+        found = self.values(config, Accumulation(**accumulation) if accumulation else None)
         return {step: found[step] for step in trial.intermediate_values if step in found}
 
-    def _values(self, config: TrialConfig) -> dict[int, float]:
+    def _values(self, config: TrialConfig, accumulation: Accumulation | None) -> dict[int, float]:
         metric, found = self._space.objective.metric, {}
         for stage in STAGES[: 1 + config.tunes]:
             until, head = config.epochs(stage), config.head_epochs
-            asked = Segment(config, stage, until, 0, head, metric, self._space.seed)
+            asked = Segment(
+                config, stage, until, 0, head, metric, self._space.seed, accumulation=accumulation
+            )
             for epoch in self._worker.run(asked).epochs:
                 found[step_of(stage, epoch.epoch, self._most_head)] = epoch.metrics[metric]
                 last = epoch.metrics[metric]

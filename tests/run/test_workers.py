@@ -229,3 +229,60 @@ def test_a_clock_that_jumps_back_a_day_between_two_starts_changes_nothing(
 
     check_whole(command, alone, 8)
     assert summary["epochs_run"] <= epochs_trained(command.home) <= summary["epochs_run"] + 2
+
+
+AILS = """
+import os
+import signal
+from pathlib import Path
+
+calls = 0
+
+
+def augment(image):
+    global calls
+    calls += 1
+    marks = Path(__file__).with_name("marks")
+    marks.mkdir(exist_ok=True)
+    n_marks = len(list(marks.iterdir()))
+    if calls > 60 and n_marks < int(os.environ["TIMES"]):
+        (marks / str(n_marks)).touch()
+        ail()
+    return image
+
+
+def ail():
+    if os.environ["WAY"] == "raise":
+        raise MemoryError("no room for this")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("way", "times"), [("raise", 2), ("kill", 2), ("raise", 3)])
+def test_a_segment_that_memory_is_too_small_for_runs_again_and_then_in_parts(
+    command: Command, alone: Alone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, times: int
+) -> None:
+    (tmp_path / f"ailing_{way}{times}.py").write_text(AILS)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("TIMES", "0")  # what runs alone in this process is well
+    command.environment |= {"TIMES": str(times), "WAY": way, "PYTHONPATH": str(tmp_path)}
+    command.workers = "1"
+    own = ("--set", f"fixed.augmentor=ailing_{way}{times}:augment", "--set", "free.augment={choice: [0.5]}")
+    command.summary(*own, "--set", "recipes=[]", "--set", "pruner.name=none", "--trials", "2")
+
+    first, second = trials_of(command.home)
+    notes = first.user_attrs["retries"]
+    assert second.state.name == "COMPLETE"
+    assert "retries" not in second.user_attrs
+    assert len(notes) == 2
+    assert notes[1].endswith("; from now on with batches in 2 parts")
+    assert ("SIGKILL" if way == "kill" else "out of memory") in notes[0]
+    assert first.user_attrs["accumulation"]["parts"] == 2
+    if times == 3:
+        assert first.state.name == "FAIL"
+        assert "was tried 3 times; the last time: " in first.user_attrs["reason"]
+        check_values(alone, [second])
+    else:
+        assert first.state.name == "COMPLETE"
+        check_values(alone, [first, second])
+    assert len(names_of_runs(command.home)) == 3
