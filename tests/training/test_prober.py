@@ -109,6 +109,23 @@ def test_a_probe_hangs_on_the_training_pictures_only(
     assert found[0] == found[1]
 
 
+def test_codes_are_judged_by_the_labels_of_their_own_pictures_and_one_that_is_alone_is_left_out(
+    tmp_path: Path, images: ImageSet, workshop: Workshop, make_config: Callable
+) -> None:
+    order = np.concatenate([np.random.default_rng(0).permutation(52), np.arange(52, 88)])
+    labels = images.labels[order]
+    labels[7] = 2
+    mixed = replace(images, images=images.images[order], labels=labels, classes=("red", "blue", "rare"))
+    store, rows = Store(tmp_path / "store"), Rows(tmp_path / "epochs")
+    reuse = Reuse(fold_batch_norm=False)
+    trainer = Trainer(store, rows, lambda px: mixed, lambda config: SHAPES_FILE, 0, reuse=reuse)
+    trainer.workshop = workshop
+    probe = trainer.prober(make_config()).probe(seed=0)
+    assert probe.n_pictures == 51
+    # of 51 it is 42, and some 25 where pictures have the labels of others
+    assert probe.accuracy > 0.75
+
+
 def test_codes_of_earlier_layers_are_those_of_the_setting_and_stored_for_it(
     tmp_path: Path, make_light_trainer: Callable, make_config: Callable
 ) -> None:
@@ -152,6 +169,15 @@ def test_an_epoch_is_timed_and_moves_no_weight(
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
     found = run_segments(trainer, config)[0]
     assert [one.metrics for one in found] == [one.metrics for one in expected]
+
+
+def test_an_epoch_takes_as_long_as_all_its_steps_and_the_first_one_does_not_count(
+    tmp_path: Path, make_light_trainer: Callable, make_config: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter([100.0, 2.0, 2.0, 2.0, 2.0, 2.0])
+    monkeypatch.setattr("search.training.prober._seconds", lambda work: next(seconds))
+    prober = make_light_trainer(tmp_path).prober(make_config())
+    assert prober.epoch_seconds() == 4 * 2.0  # 52 pictures, 16 a step
 
 
 def test_a_class_of_one_picture_is_left_out_and_too_few_classes_are_told() -> None:
