@@ -203,7 +203,7 @@ def too_much_of_the_device() -> None:
 def test_a_segment_that_ran_out_of_memory_can_be_trained_again(
     tmp_path: Path, make_config: Callable, make_trainer_of: Callable
 ) -> None:
-    config, asked = make_config(dropout=0.3, unfreeze=1.0), list[Callable[[], object]]()
+    config, asked = make_config(dropout=0.3), list[Callable[[], object]]()
 
     def fill(stage: Stage, epoch: int, share: float) -> None:
         if asked:
