@@ -103,7 +103,8 @@ def measure(name: str, arm: str, setting: Setting) -> Measured:
 
 def _environment() -> dict[str, str]:
     scripts = Path(__file__).parents[1]
-    paths = os.pathsep.join([str(scripts), str(scripts.parent)])
+    given = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+    paths = os.pathsep.join([str(scripts), str(scripts.parent), *given])
     return {**os.environ, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions, version
 from importlib.util import resolve_name
 from pathlib import Path
@@ -57,7 +58,7 @@ def _called(config: TrialConfig) -> Iterator[tuple[str, UserFunction]]:
 
 def _imports(function: UserFunction) -> dict[str, str]:
     """Name what the function's module imports, and what the files among that import."""
-    distributions, found = packages_distributions(), dict[str, str]()
+    distributions, found = _distributions(), dict[str, str]()
     waiting, seen = [function.name.partition(":")[0]], set[str]()
     while waiting:
         name = waiting.pop()
@@ -71,6 +72,10 @@ def _imports(function: UserFunction) -> dict[str, str]:
             found[name] = digest_of_file(Path(file))
             waiting += _imported_by(Path(file), sys.modules[name].__package__)
     return found
+
+
+# reads what is installed, which takes a third of a second
+_distributions = cache(packages_distributions)
 
 
 def _imported_by(file: Path, package: str | None) -> Iterator[str]:

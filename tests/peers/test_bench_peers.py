@@ -1,6 +1,7 @@
 """The comparison from end to end: processes of its own, a time limit, a table."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_peers"
 SMALL = [
-    "fixed={backbone: mobilenet_025, weights: shapes, image_size: 32, batch_size: 16}",
+    "fixed={backbone: 'tiny_net:branching', image_size: 32, batch_size: 16}",
     "free={unfreeze: {choice: [0.0, 1.0]}, head.epochs: {int: [1, 2]}, tune.epochs: {int: [1, 2]}}",
     "start=[{unfreeze: 1.0, head.epochs: 2, tune.epochs: 2}]",
     "finalists.k=0",
@@ -19,7 +20,11 @@ SMALL = [
 ]
 
 
-def test_arms_run_once_each_and_are_compared(tmp_path: Path, small_folder: Path) -> None:
+def test_arms_run_once_each_and_are_compared(
+    tmp_path: Path, small_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # where tiny_net is
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]), prepend=os.pathsep)
     out = tmp_path / "runs.jsonl"
     settings = [word for change in SMALL for word in ("--set", change)]
     words = ["--data", str(small_folder), "--weights", str(tmp_path), "--out", str(out), "--seconds", "45"]

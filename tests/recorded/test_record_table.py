@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,6 @@ from search.data.split import SplitRule
 from search.data.table import DataSet, read_pictures
 from search.errors import DataError, SpaceError
 from search.model.backbones import BACKBONES
-from search.model.weights import SHAPES_FILE
 from search.store.entries import Store
 from search.training.plain import run_plain
 from search.training.rows import Rows
@@ -26,7 +26,11 @@ SPACE = """\
 study: tiny
 data: {source: tiny}
 fixed:
-  {backbone: mobilenet_025, weights: shapes, image_size: 32, batch_size: 8, head.epochs: 1, tune.epochs: 2}
+  backbone: tiny_net:branching
+  image_size: 32
+  batch_size: 8
+  head.epochs: 1
+  tune.epochs: 2
 free:
   unfreeze: {choice: [0.5]}
   head.lr: {choice: [3.0e-3]}
@@ -53,7 +57,10 @@ def record(folder: Path, space: Path, place: Path, *options: str) -> subprocess.
     line = [sys.executable, str(ROOT / "scripts" / "record_table"), "--data", str(folder)]
     line += ["--space", str(space), "--home", str(place / "home"), "--out", str(place / "curves.json")]
     line += ["--pictures", "16", "--head-epochs", "2", *options]
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=600)
+    # where tiny_net is
+    given = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([*given, str(ROOT / "tests")])}
+    return subprocess.run(line, env=env, capture_output=True, text=True, check=False, timeout=600)
 
 
 def table_in(place: Path) -> dict[str, Any]:
@@ -109,7 +116,7 @@ def assert_equal_to_plain(table: dict[str, Any], folder: Path, space: Path, stor
     settings = {key: row[key] for key in ("unfreeze", "head.lr", "tune.lr_ratio", "augment")}
     config = read_space(str(space), [], BACKBONES).space.config(settings)
     assert row["replicate"] == 1
-    epochs, _ = run_plain(config, images, SHAPES_FILE, "val_loss", 0, replicate=1)
+    epochs, _ = run_plain(config, images, None, "val_loss", 0, replicate=1)
     values = [epoch.metrics["val_loss"] for epoch in epochs]
     assert values == pytest.approx([*table["heads"][1]["val_loss"][:1], *row["val_loss"]], rel=1e-5)
 

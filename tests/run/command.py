@@ -36,9 +36,13 @@ fixed: {unfreeze: 1.0, head.lr: 3.0e-3, head.epochs: 2, tune.lr_ratio: 0.3, tune
 PROMOTE = ("--set", "pruner={name: promote, rungs: [1, 2], long_shot_every: 3}", "--set", "recipes=[]")
 
 
+# A network that is built and compiled in no time, where no test hangs on which it is
+TINY = SPACE.replace("mobilenet_025, weights: shapes", '"tiny_net:branching", weights: imagenet')
+
+
 @dataclass
 class Command:
-    """`python -m search.run` on a space file, with a home of its own."""
+    """`python -m search.run` on a space file, with a home of its own; it finds `tiny_net`."""
 
     space: Path
     data: Path
@@ -46,13 +50,17 @@ class Command:
     environment: dict[str, str] = field(default_factory=dict)
     workers: str = "inline"
 
+    def options(self, *more: str) -> list[str]:
+        places = ["--study", str(self.space), "--data", str(self.data), "--home", str(self.home)]
+        return [*places, "--workers", self.workers, *more]
+
     def line(self, *options: str) -> list[str]:
-        start = [sys.executable, "-m", "search.run", "--study", str(self.space)]
-        places = ["--data", str(self.data), "--home", str(self.home)]
-        return [*start, *places, "--workers", self.workers, *options]
+        return [sys.executable, "-m", "search.run", *self.options(*options)]
 
     def env(self) -> dict[str, str]:
-        return {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **self.environment}
+        given = [place["PYTHONPATH"] for place in (self.environment, os.environ) if "PYTHONPATH" in place]
+        modules = {"PYTHONPATH": os.pathsep.join([*given, str(Path(__file__).parents[1])])}
+        return {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", **self.environment, **modules}
 
     def run(self, *options: str, **more: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

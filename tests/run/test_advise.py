@@ -12,8 +12,8 @@ import pytest
 from command import Command, kill_after
 from reading import table_of, trials_of
 
-# random weights: which backbone is the best is decided by the probe, and by nothing that a test knows
-TWO = ("--set", "fixed.weights=none", "--set", "free.backbone=[mobilenet_v2_035, mobilenet_025]")
+# which of these backbones is the best is decided by the probe, and by nothing that a test knows
+TWO = ("--set", "free.backbone=[tiny_net:branching,tiny_net:straight]")
 SHORT = ("--set", "fixed.head.epochs=2", "--set", "fixed.tune.epochs=2", "--set", "recipes=[]")
 START = ("--set", "start=[{unfreeze: 0.5}, {unfreeze: 0.0}]")
 
@@ -38,42 +38,42 @@ def backbones_of(home: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_study_after_advice_has_its_features_its_probes_and_its_order(command: Command) -> None:
-    done = advise(command, *TWO, "--json")
+def test_a_study_after_advice_has_its_features_its_probes_and_its_order(tiny: Command) -> None:
+    done = advise(tiny, *TWO, "--json")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1, done.stdout
     found = json.loads(done.stdout)
-    assert sorted(probed(found)) == ["mobilenet_025", "mobilenet_v2_035"]
+    assert sorted(probed(found)) == ["tiny_net:branching", "tiny_net:straight"]
     assert [row["probe"]["codes"] for row in found["depths"]] == [0.75, 0.5, 0.25]
     assert all(row["epoch_s"] > 0 for row in [*found["backbones"], *found["depths"]])
     assert found["overview"]["counts"]["cats"]["train"] > 0
     # advice begins no study
-    assert not (command.home / "optuna.db").exists()
-    before = features_of(command.home)
+    assert not (tiny.home / "optuna.db").exists()
+    before = features_of(tiny.home)
     assert len(before) == 5
 
     still = ("--set", "fixed.augment=0.0", "--set", "fixed.unfreeze=0.0")
-    summary = command.summary(*TWO, *SHORT, *still, "--trials", "4")
-    after = features_of(command.home)
+    summary = tiny.summary(*TWO, *SHORT, *still, "--trials", "4")
+    after = features_of(tiny.home)
     assert {file: after[file] for file in before} == before
     # the validation pictures of each backbone come on top
     assert len(after) - len(before) <= 2
-    assert backbones_of(command.home)[0] == probed(found)[0]
+    assert backbones_of(tiny.home)[0] == probed(found)[0]
     for part in ("backbones", "depths"):
         assert [row["probe"] for row in summary["advice"][part]] == [row["probe"] for row in found[part]]
 
 
 @pytest.mark.slow
-def test_a_killed_study_keeps_the_order_that_it_began_with(command: Command, tmp_path: Path) -> None:
+def test_a_killed_study_keeps_the_order_that_it_began_with(tiny: Command, tmp_path: Path) -> None:
     options = (*TWO, *SHORT, *START, "--trials", "4")
-    undisturbed = replace(command, home=tmp_path / "undisturbed")
+    undisturbed = replace(tiny, home=tmp_path / "undisturbed")
     summary = undisturbed.summary(*options)
     order = probed(summary["advice"])
     assert backbones_of(undisturbed.home) == [order[0]] * 2 + [order[1]] * 2
-    assert kill_after(command, options, 1, delay_s=0.1)
+    assert kill_after(tiny, options, 1, delay_s=0.1)
     # what it began with holds, whatever the space says of advice by now
-    final = command.summary(*options, "--set", "advice.enabled=false")
-    assert table_of(command.home) == table_of(undisturbed.home)
+    final = tiny.summary(*options, "--set", "advice.enabled=false")
+    assert table_of(tiny.home) == table_of(undisturbed.home)
     assert probed(final["advice"]) == order
     assert final["best"] == summary["best"]
 

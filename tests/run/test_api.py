@@ -31,19 +31,19 @@ def frame_of(folder: Path) -> pd.DataFrame:
 
 @pytest.mark.slow
 def test_a_data_frame_gives_the_trials_of_a_csv_file_and_hands_over_the_champion(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frame = frame_of(command.data)
+    frame = frame_of(tiny.data)
     listing = tmp_path / "pictures.csv"
     frame.to_csv(listing, index=False)
-    by_command = Command(command.space, listing, tmp_path / "by command").summary("--trials", "3")
+    by_command = Command(tiny.space, listing, tmp_path / "by command").summary("--trials", "3")
 
-    monkeypatch.chdir(command.data)
-    frame["path"] = [str(Path(path).relative_to(command.data)) for path in frame["path"]]
+    monkeypatch.chdir(tiny.data)
+    frame["path"] = [str(Path(path).relative_to(tiny.data)) for path in frame["path"]]
     told, settings = io.StringIO(), {"free.tune.lr_ratio": {"float": [1e-1, 1.0], "log": True}}
-    asked: dict[str, Any] = {"trials": 3, "settings": settings, "home": command.home, "out": told}
-    found = run(frame, command.space, **asked)
-    assert table_of(command.home) == table_of(tmp_path / "by command")
+    asked: dict[str, Any] = {"trials": 3, "settings": settings, "home": tiny.home, "out": told}
+    found = run(frame, tiny.space, **asked)
+    assert table_of(tiny.home) == table_of(tmp_path / "by command")
     assert found.summary["data"]["fingerprint"] == by_command["data"]["fingerprint"]
     assert found.summary["data"]["classes"] == ["0", "1"]
     assert found.summary["champion"]["test_loss"] == by_command["champion"]["test_loss"]
@@ -55,32 +55,32 @@ def test_a_data_frame_gives_the_trials_of_a_csv_file_and_hands_over_the_champion
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, rtol=1e-5)
 
     # the same call goes on, and the command goes on with the table that was kept
-    again = run(frame, command.space, **{**asked, "trials": 4})
+    again = run(frame, tiny.space, **{**asked, "trials": 4})
     assert (again.summary["trials"]["complete"] + again.summary["trials"]["pruned"]) == 4
-    (kept,) = (command.home / "data" / "tables").iterdir()
-    gone_on = Command(command.space, kept, command.home).summary("--trials", "4")
+    (kept,) = (tiny.home / "data" / "tables").iterdir()
+    gone_on = Command(tiny.space, kept, tiny.home).summary("--trials", "4")
     assert gone_on["epochs_run"] == again.summary["epochs_run"]
 
 
-def test_a_table_that_lacks_a_column_or_a_picture_is_told_so(command: Command) -> None:
-    frame = frame_of(command.data)
+def test_a_table_that_lacks_a_column_or_a_picture_is_told_so(tiny: Command) -> None:
+    frame = frame_of(tiny.data)
     with pytest.raises(DataError, match=r"columns path and label; the DataFrame has 'path', .*; add 'label'"):
-        run(frame.drop(columns="label"), command.space, home=command.home)
+        run(frame.drop(columns="label"), tiny.space, home=tiny.home)
     frame.loc[102, "path"] = "/nowhere.png"
     with pytest.raises(DataError, match=r"tables/\w+\.csv, row 3: the picture /nowhere.png does not exist"):
-        run(frame, command.space, home=command.home)
+        run(frame, tiny.space, home=tiny.home)
     twice = pd.concat([frame, frame["label"]], axis=1)
     with pytest.raises(
         DataError, match="each column once; it has path, label, split, group, label; drop one"
     ):
-        run(twice, command.space, home=command.home)
+        run(twice, tiny.space, home=tiny.home)
 
 
-def test_settings_go_through_the_same_checks_as_those_of_the_command(command: Command) -> None:
+def test_settings_go_through_the_same_checks_as_those_of_the_command(tiny: Command) -> None:
     with pytest.raises(
         SpaceError, match=r"--set: fixed.head.lr: expected a number greater than 0, got -1e-05"
     ):
-        run(command.data, command.space, settings={"fixed.head.lr": -1e-5}, home=command.home)
+        run(tiny.data, tiny.space, settings={"fixed.head.lr": -1e-5}, home=tiny.home)
 
 
 def test_a_study_without_a_champion_has_none_to_load() -> None:

@@ -1,8 +1,9 @@
 """A whole study under JAX, where TensorFlow is not installed, against the same one under TensorFlow.
 
 Equal under both are what comes from numpy and from files: pictures, draws' numbers, the order of pictures, a
-head's first weights, backbones from files or from a function such as below. Others are what a backend's own
-generator draws: dropout's masks, and a backbone's random weights (`weights: none`). So dropout is 0 here.
+head's first weights, backbones from files or from a function such as those of `tiny_net`. What a backend's
+own generator draws is not: dropout's masks, and a backbone's random weights (`weights: none`). So dropout is
+0 here.
 """
 
 import json
@@ -48,16 +49,16 @@ fixed:
   label_smoothing: 0.1
   class_weight: balanced
 free:
-  backbone: {choice: ["nets:straight", "nets:branching"]}
+  backbone: {choice: ["tiny_net:straight", "tiny_net:branching"]}
   unfreeze: {choice: [0.0, 0.5, 1.0]}
   optimizer: {choice: [sgd, adam]}
   augment: {choice: [0.0, 0.5]}
   head.lr: {choice: [3.0e-2]}
 start:
-  - {backbone: "nets:branching", unfreeze: 0.0, optimizer: sgd, augment: 0.0}
-  - {backbone: "nets:branching", unfreeze: 0.5, optimizer: sgd, augment: 0.5}
-  - {backbone: "nets:straight", unfreeze: 0.5, optimizer: adam, augment: 0.0}
-  - {backbone: "nets:branching", unfreeze: 1.0, optimizer: adam, augment: 0.5}
+  - {backbone: "tiny_net:branching", unfreeze: 0.0, optimizer: sgd, augment: 0.0}
+  - {backbone: "tiny_net:branching", unfreeze: 0.5, optimizer: sgd, augment: 0.5}
+  - {backbone: "tiny_net:straight", unfreeze: 0.5, optimizer: adam, augment: 0.0}
+  - {backbone: "tiny_net:branching", unfreeze: 1.0, optimizer: adam, augment: 0.5}
 callbacks:
   - keras.callbacks.ReduceLROnPlateau: {patience: 1, min_delta: 10.0}
   - keras.callbacks.CSVLogger: {filename: log.csv}
@@ -67,47 +68,12 @@ recipes: [fitted.yaml]
 RECIPE = """\
 summary: a linear classifier on the codes
 fixed:
-  backbone: nets:branching
+  backbone: tiny_net:branching
   classifier: logistic
   unfreeze: 0.0
   optimizer: sgd
   augment: 0.0
   head.lr: 3.0e-2
-"""
-NETS = """
-import keras
-import numpy as np
-from keras import layers
-
-def filled(model):
-    rng = np.random.default_rng(0)
-    for weight in model.weights:
-        if weight.ndim == 4:  # He et al. 2015; a depthwise kernel reads one channel
-            n_read = 9 * (weight.shape[2] if weight.shape[3] > 1 else 1)
-            weight.assign(rng.normal(0.0, (2 / n_read) ** 0.5, weight.shape).astype("float32"))
-        else:
-            weight.assign(rng.normal(1.0, 0.1, weight.shape).astype("float32"))
-    return model
-
-def convolved(x, width, strides=1, depthwise=False):
-    kind = layers.DepthwiseConv2D(3, padding="same", use_bias=False) if depthwise else layers.Conv2D(
-        width, 3, strides=strides, padding="same", use_bias=False)
-    return layers.ReLU(6.0)(layers.BatchNormalization()(kind(x)))
-
-def straight(image_size_px):
-    pictures = keras.Input((image_size_px, image_size_px, 3))
-    x = convolved(pictures, 8, 2)
-    x = convolved(x, 8, depthwise=True)
-    return filled(keras.Model(pictures, convolved(x, 16, 2)))
-
-def branching(image_size_px):
-    pictures = keras.Input((image_size_px, image_size_px, 3))
-    x = convolved(pictures, 16, 2)
-    x = layers.Add()([x, convolved(x, 16, depthwise=True)])
-    x = layers.Add()([x, convolved(x, 16)])
-    return filled(keras.Model(pictures, convolved(x, 32, 2)))
-
-straight.preprocessing = branching.preprocessing = "tf"
 """
 
 
@@ -125,11 +91,10 @@ def without_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def here(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the space, the backbones, and a listing of so many pictures that all steps are full."""
+    """A folder with the space, and a listing of so many pictures that all steps are full."""
     folder = tmp_path_factory.mktemp("here")
     (folder / "fitted.yaml").write_text(RECIPE)
     (folder / "small.yaml").write_text(SPACE.replace("[fitted.yaml]", f"[{folder / 'fitted.yaml'}]"))
-    (folder / "nets.py").write_text(NETS)
     splits = ["train"] * 3 + ["validation", "test"]
     rows = [
         f"{path},{path.parent.name},{splits[i % 5]}" for i, path in enumerate(sorted(small_data.glob("*/*")))
@@ -168,7 +133,8 @@ def started(
     """Run the command; with `packages` under JAX, and nothing else is installed."""
     command = Command(here / "small.yaml", here / "listed.csv", home)
     line, environment = command.line("--json", *options), command.env()
-    found = [here, Path(__file__).parents[2]]
+    tests = Path(__file__).parents[1]
+    found = [tests, tests.parent]
     if packages is not None:
         line.insert(1, "-S")  # without the folder of all that is installed
         found.append(packages)

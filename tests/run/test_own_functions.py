@@ -1,5 +1,6 @@
 """Functions of the user's own, through the command."""
 
+import sys
 from pathlib import Path
 
 import keras
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 from command import Command
 from reading import table_of
+
+from search.run import main
 
 pytestmark = pytest.mark.slow
 
@@ -35,12 +38,12 @@ OWN = ("--set", "fixed.augmentor=mine:flip", "--set", "fixed.preprocess=mine:hal
 
 
 @pytest.fixture
-def own(command: Command, tmp_path: Path) -> Command:
+def own(tiny: Command, tmp_path: Path) -> Command:
     """The command where Python finds `mine.py`."""
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "mine.py").write_text(MODULE)
-    command.environment["PYTHONPATH"] = f"{tmp_path / 'modules'}:{Path(__file__).parents[2]}"
-    return command
+    tiny.environment["PYTHONPATH"] = f"{tmp_path / 'modules'}:{Path(__file__).parents[2]}"
+    return tiny
 
 
 def test_a_study_with_both_is_a_study_as_any_and_its_model_needs_neither(
@@ -67,12 +70,13 @@ def test_a_study_with_both_is_a_study_as_any_and_its_model_needs_neither(
 
 
 def test_what_cannot_be_seeded_is_said_and_what_does_not_do_is_told_before_anything_is_spent(
-    own: Command,
+    own: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.syspath_prepend(own.home.parent / "modules")
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
     start = ("--trials", "2", "--set", "recipes=[]", "--set")
-    done = own.run(*start, "fixed.augmentor=mine:unseeded")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("augmentor: mine:unseeded cannot be seeded") == 1
+    assert main(own.options(*start, "fixed.augmentor=mine:unseeded")) == 0
+    assert capsys.readouterr().out.count("augmentor: mine:unseeded cannot be seeded") == 1
     assert not list((own.home / "store" / "draws").glob("[0-9a-f]*"))
 
     for setting, message in [
@@ -84,6 +88,7 @@ def test_what_cannot_be_seeded_is_said_and_what_does_not_do_is_told_before_anyth
         ("fixed.preprocess=mine:small", "preprocess: mine:small is called once, on a symbolic"),
         ("fixed.augmentor=mine", "fixed.augmentor: 'mine' names no function; write MODULE:FUNCTION"),
     ]:
-        done = own.run(*start, setting, "--set", "study=wrong")
-        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-        assert message in done.stderr
+        assert main(own.options(*start, setting, "--set", "study=wrong")) == 2
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1, told
+        assert message in told

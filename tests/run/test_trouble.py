@@ -16,22 +16,22 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def undisturbed(small_data: Path, small_space: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
+def undisturbed(small_data: Path, tiny_space: Path, tmp_path_factory: pytest.TempPathFactory) -> Command:
     """A study that nothing happened to."""
-    command = Command(small_space, small_data, tmp_path_factory.mktemp("undisturbed") / "home")
+    command = Command(tiny_space, small_data, tmp_path_factory.mktemp("undisturbed") / "home")
     command.summary("--trials", "3")
     return command
 
 
 def test_ctrl_c_twice_stops_at_once_and_loses_at_most_the_running_epoch(
-    command: Command, undisturbed: Command
+    tiny: Command, undisturbed: Command
 ) -> None:
     process = subprocess.Popen(
-        command.line("--trials", "3"),
+        tiny.line("--trials", "3"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=command.env(),
+        env=tiny.env(),
     )
     assert process.stdout is not None
     lines = []
@@ -43,26 +43,26 @@ def test_ctrl_c_twice_stops_at_once_and_loses_at_most_the_running_epoch(
     assert process.wait(timeout=60) == 130, text
     assert "stopped at once; the same command goes on from the last stored epoch" in text
     assert "Traceback" not in text
-    assert [trial.state.name for trial in trials_of(command.home)] != ["COMPLETE"] * 3
+    assert [trial.state.name for trial in trials_of(tiny.home)] != ["COMPLETE"] * 3
 
-    command.summary("--trials", "3")
-    assert table_of(command.home) == table_of(undisturbed.home)
-    assert epochs_trained(command.home) <= epochs_trained(undisturbed.home) + 1
+    tiny.summary("--trials", "3")
+    assert table_of(tiny.home) == table_of(undisturbed.home)
+    assert epochs_trained(tiny.home) <= epochs_trained(undisturbed.home) + 1
 
 
 def test_a_tracking_server_lost_in_the_middle_of_a_study_costs_nothing(
-    command: Command, undisturbed: Command, tmp_path: Path
+    tiny: Command, undisturbed: Command, tmp_path: Path
 ) -> None:
     server = Server(tmp_path)
     server.start()
     options = ("--trials", "3", "--json", "--tracking-uri", server.uri)
     try:
         process = subprocess.Popen(
-            command.line(*options),
+            tiny.line(*options),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=command.env(),
+            env=tiny.env(),
         )
         assert process.stdout is not None
         assert process.stderr is not None
@@ -74,13 +74,13 @@ def test_a_tracking_server_lost_in_the_middle_of_a_study_costs_nothing(
         assert summary["tracking"]["waiting"] > 0
         assert any("MLflow" in problem for problem in summary["tracking"]["problems"])
         assert summary["champion"]["version"] is None
-        assert table_of(command.home) == table_of(undisturbed.home)
+        assert table_of(tiny.home) == table_of(undisturbed.home)
 
         server.start()
-        again = command.summary("--trials", "3", "--tracking-uri", server.uri)
+        again = tiny.summary("--trials", "3", "--tracking-uri", server.uri)
         assert again["tracking"] == {"waiting": 0, "problems": []}
         assert again["champion"]["version"] == 1
-        _assert_every_epoch_is_there_once(command.home, MlflowClient(server.uri))
+        _assert_every_epoch_is_there_once(tiny.home, MlflowClient(server.uri))
     finally:
         server.kill()
 

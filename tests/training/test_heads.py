@@ -9,6 +9,7 @@ import pytest
 from test_oracle import run_segments
 
 from search.errors import SpaceError
+from search.model.head import Head, HeadPlan
 from search.model.weights import SHAPES_FILE
 from search.training.export import save_model
 from search.training.linear import fit_linear
@@ -77,6 +78,34 @@ def test_nothing_that_stage_1_moved_is_below_the_cut_of_stage_2(
     assert positions[1] < positions[0]
     assert workshop.way(bench, shallow, "head") is bench.head
     assert workshop.way(bench, deep, "head") is workshop.way(bench, deep, "tune")
+
+
+@pytest.mark.parametrize(("hidden", "n_layers"), [((), 3), ((8,), 4), ((8, 4), 6)])
+def test_a_head_counts_its_layers_as_a_tutorial_does(hidden: tuple[int, ...], n_layers: int) -> None:
+    # pooling and the classifier, and dropout: one, or one after each hidden layer
+    assert Head(HeadPlan(2, hidden=hidden), width=16).n_layers == n_layers
+
+
+def test_all_layers_of_a_head_are_drawn_apart_within_the_limits_of_glorot_and_bengio() -> None:
+    head = Head(HeadPlan(16, hidden=(16, 16)), width=16)
+    head.reset(seed=3)
+    kernels = [np.array(layer.kernel) for layer in head.trained_layers]
+    limit = np.sqrt(6 / (16 + 16))
+    assert all(0.9 * limit < np.abs(kernel).max() <= limit for kernel in kernels)
+    assert len({kernel.tobytes() for kernel in kernels}) == 3
+    assert not any(np.array(layer.bias).any() for layer in head.trained_layers)
+
+
+def test_hidden_layers_are_followed_by_dropout_and_one_output_is_that_of_the_second_class() -> None:
+    codes = np.random.default_rng(0).normal(size=(4, 16)).astype(np.float32)
+    head = Head(HeadPlan(2, one_logit=True, hidden=(8,)), width=16)
+    head.reset(seed=3)
+    logits = np.array(head.model(codes))
+    hidden = np.maximum(codes @ np.array(head.trained_layers[0].kernel), 0)
+    np.testing.assert_allclose(logits[:, 1:], hidden @ np.array(head.classifier.kernel), rtol=1e-4, atol=1e-6)
+    assert not logits[:, 0].any()
+    head.dropout.reset(0.5, seed=0)
+    assert (np.array(head.model(codes, training=True)) != logits).any()
 
 
 def test_one_output_is_for_two_classes_only(workshop: Workshop, make_config: Callable) -> None:
