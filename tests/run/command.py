@@ -50,9 +50,12 @@ class Command:
     environment: dict[str, str] = field(default_factory=dict)
     workers: str = "inline"
 
+    @property
+    def places(self) -> list[str]:
+        return ["--study", str(self.space), "--data", str(self.data), "--home", str(self.home)]
+
     def options(self, *more: str) -> list[str]:
-        places = ["--study", str(self.space), "--data", str(self.data), "--home", str(self.home)]
-        return [*places, "--workers", self.workers, *more]
+        return [*self.places, "--workers", self.workers, *more]
 
     def line(self, *options: str) -> list[str]:
         return [sys.executable, "-m", "search.run", *self.options(*options)]

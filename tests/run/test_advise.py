@@ -19,8 +19,7 @@ START = ("--set", "start=[{unfreeze: 0.5}, {unfreeze: 0.0}]")
 
 
 def advise(command: Command, *options: str) -> subprocess.CompletedProcess[str]:
-    line = command.line(*options)
-    line[line.index("search.run")] = "search.advise"
+    line = [sys.executable, "-m", "search.advise", *command.places, *options]
     return subprocess.run(line, capture_output=True, text=True, env=command.env(), timeout=600, check=False)
 
 
