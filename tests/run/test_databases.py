@@ -1,7 +1,6 @@
 """Nights that go wrong in the databases: a server that restarts, a second driver, a disk that is full."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from mlflow import MlflowClient
 from reading import table_at, table_of
 from real_mlflow import Server, Stored, await_answer, free_port
 from real_postgres import PASSWORD, Postgres, shared_postgres
+from tiny_disk import disk_of
 
 pytestmark = pytest.mark.slow
 
@@ -264,15 +264,8 @@ def _runs_shown(server: str) -> int:
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 megabytes."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a disk")
-    folder = tmp_path / "tiny disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
-    yield folder
-    # lazily: this process has read the database, too
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with disk_of(64, tmp_path / "tiny disk") as folder:
+        yield folder
 
 
 def _fill(disk: Path) -> None:

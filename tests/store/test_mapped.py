@@ -1,12 +1,12 @@
 """Memory maps that are larger than memory."""
 
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_disk import disk_of
 
 from search.errors import MachineError
 from search.store import mapped
@@ -72,14 +72,8 @@ def test_a_small_map_and_an_array_in_memory_stay_as_they_are(make_file: Callable
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 megabytes."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a disk")
-    folder = tmp_path / "tiny disk"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with disk_of(2, tmp_path / "tiny disk") as folder:
+        yield folder
 
 
 def test_an_entry_that_the_disk_has_no_room_for_is_told_and_leaves_nothing(tiny_disk: Path) -> None:
