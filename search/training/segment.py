@@ -49,12 +49,12 @@ class Segment:
         metric: The study's objective, which says what the best weights are.
         study_seed: The study's seed.
         replicate: 0 in the search; fresh seeds have 1 and more.
-        asker: The trial that it is done for, which decides nothing.
         owner: None where stored work of other trials may be taken up; else the trial that alone may.
         files: The name of the folder in which the trial's callbacks write, which is its own; so are its
             epochs then, but not its features. None where its callbacks, if any, leave nothing but numbers.
         accumulation: From where on in the trial batches go through the network in parts; None where they
             never do.
+        asker: The trial that it is done for, which decides nothing.
     """
 
     config: TrialConfig
@@ -65,10 +65,10 @@ class Segment:
     metric: str
     study_seed: int
     replicate: int = 0
-    asker: str = ""
     owner: str | None = None
     files: str | None = None
     accumulation: Accumulation | None = None
+    asker: str = ""
 
     def parts(self, stage: Stage, epoch: int) -> int:
         """Count the parts in which batches go through the network in an epoch of the trial.

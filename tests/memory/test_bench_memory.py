@@ -13,7 +13,7 @@ from memory.pictures import make_pictures
 from search.data.folders import find_pictures
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "bench_memory"
-FEW, MANY = 3_000, 13_000
+FEW, MANY = 5_000, 20_000
 # Paths, digests and the rows of the table; decoded, a picture has 12 kB, and as a draw once more.
 MOST_BYTES_A_PICTURE = 4_000
 

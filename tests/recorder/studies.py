@@ -41,7 +41,7 @@ def train(study: StoredStudy, trial: Trial, stage: Stage, number: int, steps: li
     metrics = {"val_loss": 1 / (1 + steps[0]), "val_accuracy": 0.9}
     epoch = Epoch(stage, number, metrics, 2.0, 100.0, 0)
     trial.epochs[stage].append(epoch)
-    trial.count(epoch, ran=True)
+    trial.count(epoch, is_own=True)
     study.report(trial, steps, metrics["val_loss"])
 
 
