@@ -19,12 +19,13 @@ import keras
 from search.digests import digest_of_file
 from search.errors import SpaceError
 
-# What is made anew where a stage goes on: open files, and where they are.
+# What is made anew where a stage goes on: open files, where they are, and what is not to be written there.
 _MADE_ANEW: dict[type, set[str]] = {
     keras.callbacks.Callback: {"_model", "params"},
     keras.callbacks.CSVLogger: {"csv_file", "writer", "append", "append_header"},
     keras.callbacks.TensorBoard: {
         "_writers", "_summary_module", "_prev_summary_state", "_log_write_dir", "_train_dir", "_val_dir",
+        "write_graph",
     },
 }  # fmt: skip
 _CODE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType, type)
@@ -70,9 +71,6 @@ class KeptCallback:
         Raises:
             SpaceError: One cannot be stored.
         """
-        if isinstance(self.callback, keras.callbacks.TensorBoard):
-            for writer in self.callback._writers.values():
-                writer.flush()
         return {key: value for key, value in vars(self.callback).items() if self._is_to_keep(key, value)}
 
     def take(self, attributes: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from command import Command
 from reading import table_of
 
 from search.api import Found, run
-from search.errors import DataError, SpaceError, TrackingError
+from search.errors import DataError, SpaceError, StudyError, TrackingError, WeightsError
 
 
 def frame_of(folder: Path) -> pd.DataFrame:
@@ -61,6 +61,20 @@ def test_a_data_frame_gives_the_trials_of_a_csv_file_and_hands_over_the_champion
     gone_on = Command(tiny.space, kept, tiny.home).summary("--trials", "4")
     assert gone_on["epochs_run"] == again.summary["epochs_run"]
 
+    # other settings are another study: it is told with the command that would discard the old one
+    # more letters than YAML writes in a line by itself
+    rates = {"choice": [n / 1000 for n in range(1, 20)]}
+    other = {**asked, "trials": 1, "settings": {"free.head.lr": rates}}
+    with pytest.raises(StudyError) as refused:
+        run(frame, tiny.space, **other)
+    (told_so,) = refused.value.sentences
+    assert f"--home {tiny.home} --data {kept} --set 'free.head.lr={{choice: [0.001," in told_so
+    assert "--set budget.trials=1 --fresh" in told_so
+    assert "\n" not in told_so
+    begun_anew = run(frame, tiny.space, **other, fresh=True, finalists=0, seed=5).summary
+    assert sum(begun_anew["trials"].values()) == 1
+    assert begun_anew["finalists"] is None
+
 
 def test_a_table_that_lacks_a_column_or_a_picture_is_told_so(tiny: Command) -> None:
     frame = frame_of(tiny.data)
@@ -81,6 +95,12 @@ def test_settings_go_through_the_same_checks_as_those_of_the_command(tiny: Comma
         SpaceError, match=r"--set: fixed.head.lr: expected a number greater than 0, got -1e-05"
     ):
         run(tiny.data, tiny.space, settings={"fixed.head.lr": -1e-5}, home=tiny.home)
+
+
+def test_a_folder_of_weights_is_looked_into(tiny: Command) -> None:
+    real = {"fixed.backbone": "mobilenet_025", "fixed.weights": "imagenet"}
+    with pytest.raises(WeightsError, match="--weights: /nowhere is no folder"):
+        run(tiny.data, tiny.space, settings=real, weights="/nowhere", home=tiny.home)
 
 
 def test_a_study_without_a_champion_has_none_to_load() -> None:

@@ -14,6 +14,9 @@ from search.data.image_set import ImageSet
 from search.errors import SpaceError, TrialError
 from search.model.weights import SHAPES_FILE
 from search.training.callback_making import check_callbacks
+from search.training.callback_state import State, bring_back
+from search.training.callback_state import written as files_below
+from search.training.checkpoint import Checkpoint
 from search.training.plain import run_plain
 from search.training.segment import Epoch, Segment, stage_ended
 from search.training.trainer import Trainer
@@ -132,6 +135,15 @@ def scalars_of(folder: Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
+def n_graphs(folder: Path) -> int:
+    """How often the graph of the model stands in a TensorBoard folder."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    found.Reload()
+    return len(found.Tensors("keras"))
+
+
 ORACLES = {
     "stopped early": ([STOPPING], {"head__lr": 0.3}),
     "on a plateau": ([REDUCING, LOGGING], {"head__lr": 0.03}),
@@ -218,6 +230,52 @@ def test_a_trial_resumed_after_every_epoch_equals_the_uninterrupted_one_in_numbe
         scalars = scalars_of(at / "logs" / split)
         assert scalars == scalars_of(other / "logs" / split)
         assert [step for step, _ in scalars["epoch_loss"]] == list(range(len(expected)))
+    # once a stage, and not where a stage goes on
+    assert [n_graphs(place / "logs" / "train") for place in (at, other)] == [2, 2]
+
+
+def test_a_log_that_is_not_to_be_appended_to_is_begun_anew_by_a_stage_and_not_where_it_goes_on(
+    tmp_path: Path, make_light_trainer: Callable, make_config: Callable
+) -> None:
+    anew = {"keras.callbacks.CSVLogger": {"filename": "log.csv", "append": False}}
+    run_trial(lambda: make_light_trainer(tmp_path), make_config(callbacks=[anew]))
+    assert [row["epoch"] for row in rows_of(written(tmp_path) / "log.csv")] == [2, 3]
+
+
+def test_only_what_was_appended_to_a_file_is_taken_away_again(tmp_path: Path) -> None:
+    texts = {"appended": "one,", "longer and other": "one,", "other": "one,", "as it was": "one,"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    files = files_below(tmp_path)
+    later = {"appended": "one,two", "longer and other": "two,three", "other": "two,", "new": "x"}
+    for name, text in later.items():
+        (tmp_path / name).write_text(text)
+    bring_back(tmp_path, files)
+    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert found == {**texts, "longer and other": "two,three", "other": "two,"}
+
+
+def test_the_weights_of_the_best_epoch_are_not_kept_a_second_time(
+    tmp_path: Path, make_light_trainer: Callable, make_config: Callable
+) -> None:
+    config = make_config(callbacks=[STOPPING], unfreeze=0.0)
+    run_trial(lambda: make_light_trainer(tmp_path), config)
+    kept = [Checkpoint.load(place) for place in (tmp_path / "store" / "checkpoints").glob("[0-9a-f]*")]
+    held = [State.from_bytes(one.callbacks).attributes[0] for one in kept]
+    assert held
+    assert all(one["best"] < 10 and one.get("best_weights") is None for one in held)
+
+
+def test_a_callback_that_is_refused_leaves_the_program_to_others_as_it_was(
+    tmp_path: Path, make_trainer: Callable, make_light_trainer: Callable, make_config: Callable
+) -> None:
+    trainer = make_trainer(tmp_path / "spoilt")
+    with pytest.raises(SpaceError, match="puts another object in place of the learning rate"):
+        run_trial(lambda: trainer, make_config(callbacks=[{"own_callbacks:Scheduling": {}}]))
+    config = make_config(unfreeze=0.0)
+    expected = run_trial(lambda: make_light_trainer(tmp_path / "other"), config, None)
+    got = run_trial(lambda: trainer, config, None)
+    assert [one.metrics for one in got] == [one.metrics for one in expected]
 
 
 def test_what_an_epoch_wrote_whose_checkpoint_a_kill_prevented_is_taken_away(
@@ -226,6 +284,8 @@ def test_what_an_epoch_wrote_whose_checkpoint_a_kill_prevented_is_taken_away(
     config = make_config(callbacks=[LOGGING, BOARD, COUNTING], head__epochs=3, unfreeze=0.0)
     trainer = make_light_trainer(tmp_path)
     trainer.run(Segment(config, "head", 1, 0, 3, "val_loss", 0, files=FILES))
+    # nothing waits in memory once there is a checkpoint
+    assert scalars_of(written(tmp_path) / "logs" / "train")["epoch_loss"][0][0] == 0
 
     def killed(self: Trainer, *arguments: object) -> None:
         raise KeyboardInterrupt
