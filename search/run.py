@@ -285,10 +285,10 @@ def _interruptible(stop: threading.Event, saying: str) -> Iterator[set[int]]:
     def interrupted(number: int, frame: object) -> None:
         if number == signal.SIGINT and stop.is_set():
             raise KeyboardInterrupt
-        if not stop.is_set():
-            print(saying, file=sys.stderr, flush=True)
         heard.add(number)
-        stop.set()
+        if not stop.is_set():
+            stop.set()  # first: whoever reads the line may press again before it is printed to its end
+            print(saying, file=sys.stderr, flush=True)
 
     before = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
